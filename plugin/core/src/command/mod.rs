@@ -1,0 +1,386 @@
+//! The only place that runs other programs.
+//!
+//! Every run has a time-out, a fixed environment (`LC_ALL=C`, so that output can be read), bounded
+//! output, and an argument list that is logged; secrets go through standard input or files only.
+
+use std::{
+    io,
+    path::{Path, PathBuf},
+    process::{ExitStatus, Stdio},
+    time::Duration,
+};
+
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    process::Child,
+    sync::watch,
+    time::{Instant, sleep_until},
+};
+
+/// Most bytes of a program's output that are kept, per stream; the end is kept, not the beginning.
+const OUTPUT_LIMIT: usize = 64 * 1024;
+
+/// Search path for programs that are run by name, and for their own children.
+const SEARCH_PATH: &str = "/usr/sbin:/usr/bin:/sbin:/bin";
+
+/// A program to run, with its arguments, standard input and time-out.
+#[derive(Debug)]
+pub struct Command {
+    program: PathBuf,
+    arguments: Vec<String>,
+    input: Vec<u8>,
+    time_out: Duration,
+    haste: Option<Haste>,
+}
+
+/// After output with these words in it the program has less time left.
+#[derive(Debug, Clone, Copy)]
+struct Haste {
+    words: &'static str,
+    left: Duration,
+}
+
+/// What a program said and how it ended.
+#[derive(Debug)]
+pub struct Output {
+    command: String,
+    status: ExitStatus,
+    /// The end of its standard output.
+    pub stdout: String,
+    /// The end of its standard error.
+    pub stderr: String,
+}
+
+/// A program that could not be run to its end, or that ended in failure.
+#[derive(Debug, thiserror::Error)]
+pub enum CommandError {
+    /// The program could not be started.
+    #[error("failed to start '{command}'")]
+    Start {
+        /// Program and arguments.
+        command: String,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// Talking to the running program failed.
+    #[error("failed to exchange data with '{command}'")]
+    Exchange {
+        /// Program and arguments.
+        command: String,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The program did not end in time and was killed.
+    #[error("'{command}' did not end within {} s and was killed; it had said: {said}", time_out.as_secs_f32())]
+    TimedOut {
+        /// Program and arguments.
+        command: String,
+        /// How long it was given.
+        time_out: Duration,
+        /// What it had said until then.
+        said: String,
+    },
+    /// The program ended in failure.
+    #[error("'{command}' failed ({status}): {said}")]
+    Failed {
+        /// Program and arguments.
+        command: String,
+        /// Exit code or signal.
+        status: ExitStatus,
+        /// What it said.
+        said: String,
+    },
+}
+
+impl Command {
+    /// A run of `program` that may take as long as `time_out`.
+    pub fn new(program: impl AsRef<Path>, time_out: Duration) -> Self {
+        Self {
+            program: program.as_ref().to_owned(),
+            arguments: Vec::new(),
+            input: Vec::new(),
+            time_out,
+            haste: None,
+        }
+    }
+
+    /// Gives the program no more than `left` once its standard output has said `words`: for what is as
+    /// good as an answer although the program hopes on.
+    #[must_use]
+    pub fn hasten(mut self, words: &'static str, left: Duration) -> Self {
+        self.haste = Some(Haste { words, left });
+        self
+    }
+
+    /// Adds arguments. They can be read by every user of the host: never a secret.
+    #[must_use]
+    pub fn args<I: IntoIterator<Item = S>, S: Into<String>>(mut self, arguments: I) -> Self {
+        self.arguments.extend(arguments.into_iter().map(Into::into));
+        self
+    }
+
+    /// Gives the program `input` to read on its standard input.
+    #[must_use]
+    pub fn input(mut self, input: impl Into<Vec<u8>>) -> Self {
+        self.input = input.into();
+        self
+    }
+
+    /// Runs the program to its end, whatever its exit status.
+    ///
+    /// # Errors
+    /// It could not be started, or had to be killed at its time-out. Dropping the future kills it too.
+    pub async fn run(self) -> Result<Output, CommandError> {
+        let command = self.line();
+        tracing::debug!(command, "running");
+        let mut child = self.spawn().map_err(|source| CommandError::Start {
+            command: command.clone(),
+            source,
+        })?;
+        let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
+        let deadline = Deadline::new(self.time_out, self.haste);
+        let exchanged = tokio::select! {
+            exchanged = converse(&mut child, &self.input, &mut stdout, &mut stderr, &deadline) => Some(exchanged),
+            () = deadline.passed() => None,
+        };
+        let (stdout, stderr) = (text(&stdout), text(&stderr));
+        match exchanged {
+            Some(Ok(status)) => {
+                tracing::debug!(command, %status, "ended");
+                Ok(Output {
+                    command,
+                    status,
+                    stdout,
+                    stderr,
+                })
+            }
+            Some(Err(source)) => Err(CommandError::Exchange { command, source }),
+            None => {
+                // Killing may fail only because the program ended in this very moment.
+                let _ = child.kill().await;
+                Err(CommandError::TimedOut {
+                    command,
+                    time_out: self.time_out,
+                    said: said(&stdout, &stderr),
+                })
+            }
+        }
+    }
+
+    fn spawn(&self) -> io::Result<Child> {
+        tokio::process::Command::new(&self.program)
+            .args(&self.arguments)
+            .env_clear()
+            .env("PATH", SEARCH_PATH)
+            .env("LC_ALL", "C")
+            .current_dir("/")
+            .stdin(if self.input.is_empty() {
+                Stdio::null()
+            } else {
+                Stdio::piped()
+            })
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+    }
+
+    fn line(&self) -> String {
+        let mut line = self.program.display().to_string();
+        for argument in &self.arguments {
+            line.push(' ');
+            line.push_str(argument);
+        }
+        line
+    }
+}
+
+impl Output {
+    /// Whether the program ended with status 0.
+    pub fn succeeded(&self) -> bool {
+        self.status.success()
+    }
+
+    /// Standard output and error, one after the other.
+    pub fn said(&self) -> String {
+        said(&self.stdout, &self.stderr)
+    }
+
+    /// The output of a program that must have ended with status 0.
+    ///
+    /// # Errors
+    /// It did not; the error carries what it said.
+    pub fn success(self) -> Result<Self, CommandError> {
+        if self.succeeded() {
+            return Ok(self);
+        }
+        Err(CommandError::Failed {
+            said: self.said(),
+            command: self.command,
+            status: self.status,
+        })
+    }
+}
+
+/// When a running program is killed; output may bring that nearer.
+struct Deadline {
+    at: watch::Sender<Instant>,
+    haste: Option<Haste>,
+}
+
+impl Deadline {
+    fn new(time_out: Duration, haste: Option<Haste>) -> Self {
+        Self {
+            at: watch::Sender::new(Instant::now() + time_out),
+            haste,
+        }
+    }
+
+    /// Looks at what the program has said so far.
+    fn hear(&self, said: &[u8]) {
+        let Some(haste) = self.haste else { return };
+        if String::from_utf8_lossy(said).contains(haste.words) {
+            self.at
+                .send_modify(|at| *at = (*at).min(Instant::now() + haste.left));
+        }
+    }
+
+    async fn passed(&self) {
+        let mut changes = self.at.subscribe();
+        loop {
+            let at = *changes.borrow_and_update();
+            tokio::select! {
+                () = sleep_until(at) => return,
+                _ = changes.changed() => {}
+            }
+        }
+    }
+}
+
+/// Feeds the child and reads both of its streams at once, so that neither side can block the other.
+async fn converse(
+    child: &mut Child,
+    input: &[u8],
+    stdout: &mut Vec<u8>,
+    stderr: &mut Vec<u8>,
+    deadline: &Deadline,
+) -> io::Result<ExitStatus> {
+    let (stdin, out, err) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
+    let feed = async {
+        let Some(mut stdin) = stdin else { return Ok(()) };
+        match stdin.write_all(input).await {
+            // A program that does not want its input says so by its exit status.
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+            other => other,
+        }
+    };
+    tokio::try_join!(
+        feed,
+        collect(out, stdout, |said| deadline.hear(said)),
+        collect(err, stderr, |_| ())
+    )?;
+    child.wait().await
+}
+
+async fn collect(
+    stream: Option<impl AsyncReadExt + Unpin>,
+    into: &mut Vec<u8>,
+    hear: impl Fn(&[u8]),
+) -> io::Result<()> {
+    let Some(mut stream) = stream else { return Ok(()) };
+    let mut buffer = [0; 4096];
+    loop {
+        let length = stream.read(&mut buffer).await?;
+        if length == 0 {
+            return Ok(());
+        }
+        into.extend_from_slice(&buffer[..length]);
+        hear(into);
+        if into.len() > 2 * OUTPUT_LIMIT {
+            into.drain(..into.len() - OUTPUT_LIMIT);
+        }
+    }
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(&bytes[bytes.len().saturating_sub(OUTPUT_LIMIT)..]).into_owned()
+}
+
+fn said(stdout: &str, stderr: &str) -> String {
+    [stdout.trim_end(), stderr.trim_end()]
+        .into_iter()
+        .filter(|part| !part.is_empty())
+        .collect::<Vec<_>>()
+        .join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shell(script: &str) -> Command {
+        Command::new("sh", Duration::from_secs(20)).args(["-c", script])
+    }
+
+    #[tokio::test]
+    async fn output_and_status_are_kept() {
+        let output = shell("cat; echo broken >&2; exit 3")
+            .input("fed")
+            .run()
+            .await
+            .unwrap();
+        assert_eq!(
+            (output.stdout.as_str(), output.stderr.as_str()),
+            ("fed", "broken\n")
+        );
+        let error = output.success().unwrap_err().to_string();
+        assert!(error.contains("broken") && error.contains('3'), "{error}");
+    }
+
+    #[tokio::test]
+    async fn nothing_of_our_environment_is_passed_on() {
+        let output = shell("env").run().await.unwrap();
+        let mut names: Vec<_> = output
+            .stdout
+            .lines()
+            .filter_map(|line| line.split('=').next())
+            .collect();
+        names.retain(|name| !["PWD", "SHLVL", "_", "OLDPWD"].contains(name));
+        names.sort_unstable();
+        assert_eq!(names, ["LC_ALL", "PATH"]);
+    }
+
+    #[tokio::test]
+    async fn a_hanging_program_is_killed_and_its_words_are_kept() {
+        let command =
+            Command::new("sh", Duration::from_millis(300)).args(["-c", "echo first; exec sleep 60"]);
+        let error = command.run().await.unwrap_err().to_string();
+        assert!(error.contains("first") && error.contains("killed"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn words_as_good_as_an_answer_hasten_the_end() {
+        let command =
+            shell("echo refused, trying again; exec sleep 60").hasten("refused", Duration::from_millis(50));
+        let begun = Instant::now();
+        assert!(
+            matches!(command.run().await, Err(CommandError::TimedOut { said, .. }) if said.contains("refused"))
+        );
+        assert!(begun.elapsed() < Duration::from_secs(20));
+    }
+
+    #[tokio::test]
+    async fn endless_output_keeps_its_end() {
+        let output = shell("yes line | head -n 200000; echo last").run().await.unwrap();
+        assert!(output.stdout.len() <= OUTPUT_LIMIT && output.stdout.ends_with("last\n"));
+    }
+
+    #[tokio::test]
+    async fn a_missing_program_is_named() {
+        let error = Command::new("/nonexistent/whack", Duration::from_secs(1))
+            .run()
+            .await
+            .unwrap_err();
+        assert!(error.to_string().contains("/nonexistent/whack"));
+    }
+}

@@ -1,0 +1,70 @@
+//! The key that a misspelt one was meant to be.
+
+use super::{HEAD_KEYS, KEYS};
+
+/// Longest key that is compared with the table.
+const MAX_KEY: usize = 40;
+
+/// The key of the table that is nearest to `key`, if it is near enough to be meant.
+pub(super) fn nearest(key: &str) -> Option<&'static str> {
+    if key.len() > MAX_KEY || !key.is_ascii() {
+        return None;
+    }
+    let wanted = simplified(key);
+    let known = KEYS
+        .iter()
+        .flat_map(|key| [Some(key.name), key.alias])
+        .flatten()
+        .chain(HEAD_KEYS.iter().copied());
+    known
+        .map(|name| (distance(&wanted, &simplified(name)), name))
+        .filter(|(distance, name)| *distance <= if name.len() < 6 { 1 } else { 2 })
+        .min()
+        .map(|(_, name)| name)
+}
+
+/// Case and the choice between `-` and `_` are the commonest mistakes.
+fn simplified(key: &str) -> Vec<u8> {
+    key.bytes()
+        .filter(|byte| !matches!(byte, b'-' | b'_'))
+        .map(|byte| byte.to_ascii_lowercase())
+        .collect()
+}
+
+/// Levenshtein's distance.
+fn distance(from: &[u8], to: &[u8]) -> usize {
+    let mut row: Vec<usize> = (0..=to.len()).collect();
+    for (position, from_byte) in from.iter().enumerate() {
+        let mut diagonal = position;
+        row[0] = position + 1;
+        for (column, to_byte) in to.iter().enumerate() {
+            let substituted = diagonal + usize::from(from_byte != to_byte);
+            diagonal = row[column + 1];
+            row[column + 1] = substituted.min(diagonal + 1).min(row[column] + 1);
+        }
+    }
+    row[to.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn misspelt_keys_are_recognised() {
+        for (key, meant) in [
+            ("rigthsubnet", Some("rightsubnet")),
+            ("ipsec_interface", Some("ipsec-interface")),
+            ("LeftID", Some("leftid")),
+            ("ikelifetme", Some("ikelifetime")),
+            ("domain", Some("Domain")),
+            ("leftt", Some("left")),
+            ("nm-autodefaults", Some("nm-auto-defaults")),
+            ("foo", None),
+            ("leftupdown", None),
+            ("", None),
+        ] {
+            assert_eq!(nearest(key), meant, "{key}");
+        }
+    }
+}

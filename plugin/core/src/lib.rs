@@ -1,0 +1,17 @@
+//! What the parts of nmstate-ipsec share, without any I/O of their own: a profile as NetworkManager hands it over, the typed
+//! connection in it, its rendering for libreswan 4 and 5, what pluto tells its updown helper, and what
+//! NetworkManager is told in return.
+
+pub mod command;
+pub mod connection;
+pub mod contract;
+pub mod daemon_api;
+pub mod ip_config;
+pub mod profile;
+pub mod reason;
+pub mod render;
+pub mod secret;
+pub mod updown;
+
+#[cfg(test)]
+mod testing;

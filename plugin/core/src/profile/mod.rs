@@ -1,0 +1,114 @@
+//! A profile as NetworkManager hands it over.
+
+use std::{collections::HashMap, time::Duration};
+
+use zbus::zvariant::OwnedValue;
+
+mod error;
+mod name;
+mod settings;
+
+pub use error::InvalidProfile;
+pub use name::{ConnectionId, Uuid};
+
+use crate::{
+    connection::{
+        Connection,
+        value::policy::{InputMode, SecretFlags},
+    },
+    contract,
+    render::PlutoName,
+    secret::Secrets,
+};
+use settings::Reader;
+
+/// `a{sa{sv}}`: a connection's settings by setting and key.
+pub type Settings = HashMap<String, HashMap<String, OwnedValue>>;
+
+/// How long a connection may take to come up where the profile does not say.
+const DEFAULT_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// How addresses of one family are come by (`ipv4.method`, `ipv6.method`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum IpMethod {
+    /// `auto`: from the tunnel. NetworkManager takes this service's configuration only then.
+    Auto,
+    /// `disabled` or `ignore`: the family is not configured.
+    Disabled,
+    /// Any other method.
+    Other,
+}
+
+/// A profile of the libreswan service, checked in every part.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Profile {
+    /// `connection.id`: the name that users know; nmstate's interface name.
+    pub id: ConnectionId,
+    /// `connection.uuid`.
+    pub uuid: Uuid,
+    /// Whether the profile belongs to certain users (`connection.permissions`) and not to the system.
+    pub private: bool,
+    /// `ipv4.method`.
+    pub ip4: IpMethod,
+    /// `ipv6.method`.
+    pub ip6: IpMethod,
+    /// `vpn.timeout`: how long the connection may take to come up.
+    pub timeout: Duration,
+    /// `vpn.data`.
+    pub connection: Connection,
+    /// `vpn.secrets`.
+    pub secrets: Secrets,
+}
+
+impl Profile {
+    /// Parses a profile.
+    ///
+    /// # Errors
+    /// The first fault, naming the key, the value unless it is a secret, and what would be right.
+    pub fn from_settings(settings: &Settings) -> Result<Self, InvalidProfile> {
+        let reader = Reader::new(settings);
+        reader.service_type(&[contract::PLUGIN_NAME, contract::PLUGIN_ALIAS])?;
+        Ok(Self {
+            id: reader.parsed("connection", "id", "a name of printable characters")?,
+            uuid: reader.parsed("connection", "uuid", "a UUID")?,
+            private: reader.has_permissions()?,
+            ip4: reader.ip_method("ipv4")?,
+            ip6: reader.ip_method("ipv6")?,
+            timeout: reader.timeout()?.unwrap_or(DEFAULT_TIMEOUT),
+            connection: Connection::from_data(&reader.data()?)?,
+            secrets: reader.secrets()?,
+        })
+    }
+
+    /// The name of the connection in pluto.
+    pub fn pluto_name(&self) -> PlutoName {
+        PlutoName::new(&self.id, &self.uuid)
+    }
+}
+
+/// Whether NetworkManager must come up with secrets before the connection can be brought up.
+///
+/// A pre-shared key is needed where nothing else authenticates, the password of extended authentication beside it with
+/// IKEv1. What is there, or is marked as not required, is not asked for. Nothing is asked for a faulty profile:
+/// bringing it up will name the fault.
+pub fn needs_secrets(settings: &Settings) -> bool {
+    let Ok(Profile {
+        connection, secrets, ..
+    }) = Profile::from_settings(settings)
+    else {
+        return false;
+    };
+    let is_required = |flags: Option<SecretFlags>| !flags.is_some_and(SecretFlags::is_not_required);
+    if !connection.wants_psk() {
+        return false;
+    }
+    let needs_psk = secrets.psk.is_none() && is_required(connection.pskvalue_flags);
+    let needs_password = connection.uses_xauth()
+        && secrets.xauth_password.is_none()
+        && is_required(connection.xauthpassword_flags)
+        && connection.xauthpasswordinputmodes != Some(InputMode::Unused);
+    needs_psk || needs_password
+}
+
+#[cfg(test)]
+mod tests;
