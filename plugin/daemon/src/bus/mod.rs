@@ -1,0 +1,23 @@
+//! The daemon's objects on the bus: adapters over [`crate::connection::Registry`].
+
+mod helper;
+mod manager;
+
+pub use helper::Helper;
+pub use manager::Manager;
+
+use std::sync::Arc;
+
+use nmstate_ipsec_core::contract::DAEMON_PATH;
+
+use crate::connection::Registry;
+
+/// Puts the daemon's interfaces onto `bus`, which may also be a connection without a bus.
+///
+/// # Errors
+/// The connection does not accept them.
+pub async fn serve(bus: &zbus::Connection, registry: &Arc<Registry>) -> zbus::Result<()> {
+    bus.object_server().at(DAEMON_PATH, Manager::new(registry.clone())).await?;
+    bus.object_server().at(DAEMON_PATH, Helper::new(registry.clone())).await?;
+    Ok(())
+}

@@ -1,0 +1,133 @@
+//! What is done for a connection, each piece a function that ends in a result: the I/O behind
+//! [`super::machine`].
+
+use std::time::Duration;
+
+use nmstate_ipsec_core::{
+    connection::ConnectMode,
+    profile::Profile,
+    reason::Reason,
+    render::{self, RenderOptions, ResolvedEnds, RightEnd},
+};
+use tokio::time::Instant;
+
+use super::{Host, machine::Progress};
+use crate::{libreswan::outcome::Initiated, nss, resolve, secrets_file, systemd};
+
+/// NetworkManager gives up after `vpn.timeout`; giving up this much earlier lets the reason reach it.
+const MARGIN: Duration = Duration::from_secs(5);
+
+/// The least time that a peer gets to answer, however late it is.
+const LEAST_WAIT: Duration = Duration::from_secs(2);
+
+/// How long the updown helper's report may lag behind pluto's own word.
+const REPORT_TIME_OUT: Duration = Duration::from_secs(10);
+
+/// Whether the profile has one pair of traffic selectors, so that one report completes it.
+pub(super) fn has_one_pair(profile: &Profile) -> bool {
+    profile.connection.leftsubnets.is_none() && profile.connection.rightsubnets.is_none()
+}
+
+/// Finds out what can be found out before pluto is asked.
+pub(super) async fn prepare(host: &Host, profile: &Profile) -> Result<ResolvedEnds, Reason> {
+    let (ends, _) = tokio::try_join!(resolve::ends(&profile.connection), host.libreswan.version())?;
+    Ok(ends)
+}
+
+/// Hands secret and connection to pluto, which is started if it does not run.
+pub(super) async fn load(host: &Host, profile: &Profile, ends: &ResolvedEnds) -> Result<(), Reason> {
+    let options = RenderOptions { updown: &host.updown, crypto_policy: host.libreswan.crypto_policy() };
+    let version = host.libreswan.version().await?;
+    let configuration = render::ipsec_conf(profile, ends, version, &options)
+        .map_err(|error| Reason::ConfigurationRefused { detail: error.to_string() })?;
+    if let Some(secrets) = render::ipsec_secrets(profile, ends) {
+        secrets_file::write(&host.secrets_dir, &profile.uuid, &secrets).map_err(|error| Reason::Local {
+            detail: format!("failed to write the secrets file in {}: {error}", host.secrets_dir.display()),
+        })?;
+    }
+    let name = profile.pluto_name();
+    // Listening makes pluto look at addresses and secrets again. It does not matter which of the two
+    // comes first: the connection is not used before both are done.
+    let (running, added) =
+        tokio::join!(host.libreswan.listen(), host.libreswan.add(&name, configuration.clone()));
+    let added = if running? {
+        added
+    } else {
+        systemd::start_ipsec(&host.bus).await?;
+        if !host.libreswan.listen().await? {
+            let detail = format!("{} runs but does not answer whack", systemd::IPSEC_UNIT);
+            return Err(Reason::PlutoDown { detail });
+        }
+        host.libreswan.add(&name, configuration).await
+    };
+    match added {
+        Ok(()) => Ok(()),
+        Err(Some(reason @ Reason::CertificateExpired { .. })) => Err(reason),
+        Err(refusal) => Err(nss::fault_of_certificates(&profile.connection).await.or(refusal).unwrap_or_else(|| {
+            let detail = format!("it gave no reason; see 'journalctl -u {}'", systemd::IPSEC_UNIT);
+            Reason::ConfigurationRefused { detail }
+        })),
+    }
+}
+
+/// Has pluto negotiate, or set a trap if the profile is to come up on demand.
+pub(super) async fn negotiate(
+    host: &Host,
+    profile: &Profile,
+    ends: &ResolvedEnds,
+    since: Instant,
+) -> Result<Progress, Reason> {
+    let name = profile.pluto_name();
+    if profile.connection.connect_mode == ConnectMode::OnDemand {
+        return host.libreswan.route(&name).await.map(|()| Progress::Routed);
+    }
+    let RightEnd::Ip(peer) = ends.right else {
+        let detail = "'right' is %any, and a connection to nobody in particular cannot be brought up; \
+                      name the peer, or set nm-connect-mode=ondemand";
+        return Err(Reason::ConfigurationRefused { detail: detail.into() });
+    };
+    match host.libreswan.initiate(&name, peer, time_left(profile, since)).await? {
+        Initiated::Established => Ok(Progress::Established),
+        Initiated::Underway => Ok(Progress::Underway),
+    }
+}
+
+/// Waits until a report of the updown helper can no longer be hoped for.
+pub(super) async fn report_is_late(
+    profile: &Profile,
+    ends: &ResolvedEnds,
+    since: Instant,
+    progress: Progress,
+) -> Reason {
+    let RightEnd::Ip(peer) = ends.right else { return Reason::UpdownLost };
+    if progress == Progress::Established {
+        tokio::time::sleep(REPORT_TIME_OUT).await;
+        return Reason::UpdownLost;
+    }
+    tokio::time::sleep(time_left(profile, since)).await;
+    let detail = "pluto was negotiating already".into();
+    Reason::PeerSilent { peer, seconds: since.elapsed().as_secs(), detail }
+}
+
+/// How long the peer may still take before NetworkManager gives up.
+fn time_left(profile: &Profile, since: Instant) -> Duration {
+    profile.timeout.saturating_sub(MARGIN).saturating_sub(since.elapsed()).max(LEAST_WAIT)
+}
+
+/// Takes everything of the connection out of pluto and off the disk. What cannot be done is logged, and
+/// the rest is done all the same.
+pub(super) async fn unload(host: &Host, profile: &Profile) {
+    let name = profile.pluto_name();
+    if let Err(reason) = host.libreswan.delete(&name).await {
+        tracing::warn!(uuid = %profile.uuid, "failed to take '{name}' out of pluto: {reason}");
+    }
+    match secrets_file::remove(&host.secrets_dir, &profile.uuid) {
+        Ok(false) => {}
+        Ok(true) => {
+            if let Err(reason) = host.libreswan.reread_secrets().await {
+                tracing::warn!(uuid = %profile.uuid, "failed to have pluto forget the secret: {reason}");
+            }
+        }
+        Err(error) => tracing::error!(uuid = %profile.uuid, "failed to remove the secrets file: {error}"),
+    }
+}

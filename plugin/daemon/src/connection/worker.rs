@@ -1,0 +1,236 @@
+//! The worker of one connection: takes requests one after the other, performs the effects of
+//! [`super::machine`], and is the only one that touches the connection in pluto.
+
+use std::sync::Arc;
+
+use nmstate_ipsec_core::{
+    ip_config,
+    profile::{Profile, Uuid},
+    reason::Reason,
+    render::ResolvedEnds,
+    updown::Updown,
+};
+use tokio::{
+    sync::{mpsc, oneshot},
+    task::JoinHandle,
+    time::Instant,
+};
+
+use super::{
+    Host,
+    machine::{self, Effect, Event, State},
+    work,
+};
+use crate::client::Client;
+
+/// What is asked of a worker.
+#[derive(Debug)]
+pub(super) enum Request {
+    /// Bring the profile up for the client.
+    Activate(Box<Profile>, Client),
+    /// Take the connection down, and tell when that is done.
+    Deactivate(oneshot::Sender<()>),
+    /// The client of the activation with this number has left the bus.
+    ClientGone(u64),
+    /// The updown helper has reported.
+    Report(Box<Updown>),
+    /// Work in the background has ended; the number tells which.
+    Ended(u64, Box<Event>),
+}
+
+/// One wish to have the connection up.
+#[derive(Debug)]
+struct Activation {
+    /// Told apart from others by this.
+    number: u64,
+    profile: Arc<Profile>,
+    client: Client,
+    since: Instant,
+    watch: JoinHandle<()>,
+}
+
+impl Drop for Activation {
+    fn drop(&mut self) {
+        self.watch.abort();
+    }
+}
+
+/// Work in the background, given up when dropped; a program that it runs is killed then.
+#[derive(Debug)]
+struct Background(JoinHandle<()>);
+
+impl Drop for Background {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// One connection.
+#[derive(Debug)]
+pub(super) struct Worker {
+    host: Arc<Host>,
+    uuid: Uuid,
+    state: State,
+    /// The activation that pluto knows of or is about to.
+    current: Option<Activation>,
+    /// The one that follows when the current one has been taken down.
+    next: Option<Activation>,
+    /// Who waits for the connection to be down.
+    waiting: Vec<oneshot::Sender<()>>,
+    background: Option<Background>,
+    /// Numbers activations and background work, so that late news can be told from fresh.
+    serial: u64,
+    to_self: mpsc::UnboundedSender<Request>,
+}
+
+impl Worker {
+    /// Starts a worker. It lives as long as the daemon, for the price of an idle task.
+    pub(super) fn start(host: Arc<Host>, uuid: Uuid) -> mpsc::UnboundedSender<Request> {
+        let (sender, mut requests) = mpsc::unbounded_channel();
+        let mut worker = Self {
+            host,
+            uuid,
+            state: State::Idle,
+            current: None,
+            next: None,
+            waiting: Vec::new(),
+            background: None,
+            serial: 0,
+            to_self: sender.clone(),
+        };
+        tokio::spawn(async move {
+            while let Some(request) = requests.recv().await {
+                worker.take(request).await;
+            }
+        });
+        sender
+    }
+
+    async fn take(&mut self, request: Request) {
+        match request {
+            Request::Activate(profile, client) => self.activate(*profile, client).await,
+            Request::Deactivate(done) => {
+                self.next = None;
+                self.waiting.push(done);
+                self.step(Event::Deactivate).await;
+            }
+            Request::ClientGone(number) => self.client_gone(number).await,
+            Request::Report(report) => self.step(Event::Reported(report)).await,
+            Request::Ended(number, event) if number == self.serial => self.step(*event).await,
+            Request::Ended(..) => {}
+        }
+        if self.state == State::Idle {
+            self.current = None;
+            for done in self.waiting.drain(..) {
+                // Whoever waited may have left meanwhile.
+                let _ = done.send(());
+            }
+        }
+    }
+
+    async fn activate(&mut self, profile: Profile, client: Client) {
+        let activation = self.watched(profile, client);
+        if let (State::Up(ends, reports), Some(current)) = (&self.state, &mut self.current)
+            && current.profile == activation.profile
+        {
+            // A client that registers again, not a new wish: the tunnel stays as it is.
+            *current = activation;
+            let (ends, reports) = (ends.clone(), reports.clone());
+            return self.announce(&ends, &reports).await;
+        }
+        self.next = Some(activation);
+        self.step(Event::Activate).await;
+    }
+
+    async fn client_gone(&mut self, number: u64) {
+        self.next.take_if(|next| next.number == number);
+        if self.current.as_ref().is_some_and(|current| current.number == number) {
+            tracing::warn!(uuid = %self.uuid, "whoever asked for the connection has left the bus; taking it down");
+            self.step(Event::Deactivate).await;
+        }
+    }
+
+    async fn step(&mut self, event: Event) {
+        let one_pair = self.current.as_ref().is_some_and(|current| work::has_one_pair(&current.profile));
+        let (state, effects) = machine::step(std::mem::take(&mut self.state), event, one_pair);
+        self.state = state;
+        for effect in effects {
+            self.perform(effect).await;
+        }
+    }
+
+    async fn perform(&mut self, effect: Effect) {
+        match effect {
+            Effect::Prepare => {
+                self.current = self.next.take().or(self.current.take());
+                self.run(async |host, profile, _| Event::Prepared(work::prepare(&host, &profile).await));
+            }
+            Effect::Load(ends) => {
+                self.run(async move |host, profile, _| Event::Loaded(work::load(&host, &profile, &ends).await));
+            }
+            Effect::Negotiate(ends) => self.run(async move |host, profile, since| {
+                Event::Negotiated(work::negotiate(&host, &profile, &ends, since).await)
+            }),
+            Effect::AwaitReport(ends, progress) => self.run(async move |_, profile, since| {
+                Event::Negotiated(Err(work::report_is_late(&profile, &ends, since, progress).await))
+            }),
+            Effect::Unload => self.run(async |host, profile, _| {
+                work::unload(&host, &profile).await;
+                Event::Unloaded
+            }),
+            Effect::Announce(ends, reports) => self.announce(&ends, &reports).await,
+            Effect::Fail(reason) => self.fail(&reason).await,
+        }
+    }
+
+    /// Runs `work` on the current activation in the background, in place of what ran there before.
+    fn run<W, F>(&mut self, work: W)
+    where
+        W: FnOnce(Arc<Host>, Arc<Profile>, Instant) -> F,
+        F: Future<Output = Event> + Send + 'static,
+    {
+        let Some(current) = &self.current else { return };
+        self.serial += 1;
+        let (number, to_self) = (self.serial, self.to_self.clone());
+        let future = work(self.host.clone(), current.profile.clone(), current.since);
+        self.background = Some(Background(tokio::spawn(async move {
+            // The worker ends only with the daemon.
+            let _ = to_self.send(Request::Ended(number, Box::new(future.await)));
+        })));
+    }
+
+    async fn announce(&self, ends: &ResolvedEnds, reports: &[Updown]) {
+        let Some(current) = &self.current else { return };
+        let profile = &current.profile;
+        let milliseconds = u64::try_from(current.since.elapsed().as_millis()).unwrap_or(u64::MAX);
+        tracing::info!(connection = %profile.id, uuid = %self.uuid, milliseconds, "connection is up");
+        current.client.tell_configuration(&self.uuid, &ip_config::network_config(profile, ends, reports)).await;
+    }
+
+    async fn fail(&self, reason: &Reason) {
+        let Some(current) = &self.current else { return };
+        tracing::error!(
+            connection = %current.profile.id,
+            uuid = %self.uuid,
+            reason = reason.code(),
+            "connection '{}' failed: {reason}",
+            current.profile.id
+        );
+        current.client.tell_failure(&self.uuid, reason).await;
+    }
+
+    /// An activation that is withdrawn when its client leaves the bus.
+    fn watched(&mut self, profile: Profile, client: Client) -> Activation {
+        self.serial += 1;
+        let (number, to_self, watched) = (self.serial, self.to_self.clone(), client.clone());
+        let watch = tokio::spawn(async move {
+            match watched.gone().await {
+                Ok(()) => {
+                    let _ = to_self.send(Request::ClientGone(number));
+                }
+                Err(error) => tracing::warn!("failed to watch the client of a connection: {error}"),
+            }
+        });
+        Activation { number, profile: Arc::new(profile), client, since: Instant::now(), watch }
+    }
+}

@@ -1,0 +1,13 @@
+//! The host service of nmstate-ipsec. It alone talks to pluto, to NSS and to the kernel's SAs; the
+//! adapters that NetworkManager starts, the updown helper that pluto runs and the commands that people
+//! type are its clients on the bus.
+
+pub mod bus;
+pub mod client;
+pub mod connection;
+pub mod libreswan;
+pub mod log;
+pub mod nss;
+pub mod resolve;
+pub mod secrets_file;
+pub mod systemd;

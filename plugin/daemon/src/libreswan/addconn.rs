@@ -1,0 +1,21 @@
+//! addconn: reads a configuration and hands one connection of it to pluto (`ipsec.conf(5)`).
+
+use nmstate_ipsec_core::{reason::Reason, render::PlutoName};
+
+use super::{LOCAL_TIME_OUT, Libreswan, local, outcome};
+
+impl Libreswan {
+    /// Adds the connection `name`, as written in `configuration`, a whole `ipsec.conf`. One of the same
+    /// name is replaced.
+    ///
+    /// # Errors
+    /// addconn or pluto does not accept it; libreswan 4 does not say why.
+    pub async fn add(&self, name: &PlutoName, configuration: String) -> Result<(), Option<Reason>> {
+        let addconn = self
+            .program("addconn", LOCAL_TIME_OUT)
+            .args(["--config", "-", name.as_str()])
+            .input(configuration);
+        let output = addconn.run().await.map_err(|error| Some(local(error)))?;
+        outcome::of_add(output.succeeded(), &output.said())
+    }
+}

@@ -1,0 +1,84 @@
+//! libreswan on this host: where its programs are, which version it is, and what is asked of them.
+//!
+//! whack and addconn are run directly; the `ipsec` command in front of them is a shell script whose
+//! words differ between libreswan 4 and 5, while theirs do not.
+
+pub mod addconn;
+pub mod outcome;
+pub mod whack;
+
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use nmstate_ipsec_core::{
+    command::{Command, CommandError},
+    reason::Reason,
+    render::LibreswanVersion,
+};
+use tokio::sync::OnceCell;
+
+/// Where distributions put whack, addconn and pluto.
+const PROGRAM_DIRS: [&str; 3] = ["/usr/libexec/ipsec", "/usr/lib/ipsec", "/usr/local/libexec/ipsec"];
+
+/// The crypto policy of the system, where it has one (`crypto-policies(7)`).
+const CRYPTO_POLICY_PATH: &str = "/etc/crypto-policies/back-ends/libreswan.config";
+
+/// How long a program may take that does not wait for a peer.
+const LOCAL_TIME_OUT: Duration = Duration::from_secs(20);
+
+/// The libreswan of this host.
+#[derive(Debug)]
+pub struct Libreswan {
+    program_dir: PathBuf,
+    version: OnceCell<LibreswanVersion>,
+}
+
+impl Libreswan {
+    /// Finds libreswan's programs. Nothing is run yet.
+    pub fn find() -> Self {
+        let found = PROGRAM_DIRS.iter().map(Path::new).find(|dir| dir.join("whack").exists());
+        Self::at(found.unwrap_or(Path::new(PROGRAM_DIRS[0])))
+    }
+
+    /// libreswan's programs in `program_dir`.
+    pub fn at(program_dir: &Path) -> Self {
+        Self { program_dir: program_dir.to_owned(), version: OnceCell::new() }
+    }
+
+    /// The version, asked for once.
+    ///
+    /// # Errors
+    /// libreswan is not installed, or says something else than its version.
+    pub async fn version(&self) -> Result<LibreswanVersion, Reason> {
+        let ask = async || {
+            let output = self.program("whack", LOCAL_TIME_OUT).args(["--version"]).run().await;
+            let said = output.and_then(nmstate_ipsec_core::command::Output::success).map_err(local)?.said();
+            said.parse().map_err(|_| Reason::Local {
+                detail: format!("failed to read libreswan's version from '{}'", said.escape_debug()),
+            })
+        };
+        self.version.get_or_try_init(ask).await.copied()
+    }
+
+    /// The system's crypto policy for libreswan, if it has one.
+    pub fn crypto_policy(&self) -> Option<&Path> {
+        Some(Path::new(CRYPTO_POLICY_PATH)).filter(|path| path.exists())
+    }
+
+    fn program(&self, name: &str, time_out: Duration) -> Command {
+        Command::new(self.program_dir.join(name), time_out)
+    }
+}
+
+/// A program that could not do its work, as a reason.
+fn local(error: CommandError) -> Reason {
+    let detail = match &error {
+        CommandError::Start { source, .. } | CommandError::Exchange { source, .. } => {
+            format!("{error}: {source}; is libreswan installed?")
+        }
+        _ => error.to_string(),
+    };
+    Reason::Local { detail }
+}

@@ -1,0 +1,54 @@
+//! `nmstate-ipsecd`: started by systemd when something calls it on the system bus.
+
+use std::{path::PathBuf, process::ExitCode, sync::Arc};
+
+use anyhow::Context;
+use nmstate_ipsec_core::contract::DAEMON_NAME;
+use nmstate_ipsecd::{
+    bus,
+    connection::{Host, Registry},
+    libreswan::Libreswan,
+    log,
+    secrets_file::SECRETS_DIR,
+};
+use tokio::signal::unix::{SignalKind, signal};
+
+/// The program that pluto runs when a tunnel comes or goes.
+const UPDOWN_PATH: &str = "/usr/libexec/nm-libreswan-service-helper";
+
+fn main() -> ExitCode {
+    log::start(std::env::args().any(|argument| argument == "--debug"));
+    match start() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tracing::error!("{error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn start() -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("failed to start the event loop")?;
+    runtime.block_on(serve())
+}
+
+async fn serve() -> anyhow::Result<()> {
+    let mut stop = signal(SignalKind::terminate()).context("failed to listen for SIGTERM")?;
+    let system = zbus::connection::Builder::system()?.build().await.context("failed to reach the system bus")?;
+    let registry = Arc::new(Registry::new(Host {
+        libreswan: Libreswan::find(),
+        bus: system.clone(),
+        secrets_dir: PathBuf::from(SECRETS_DIR),
+        updown: PathBuf::from(UPDOWN_PATH),
+    }));
+    bus::serve(&system, &registry).await.context("failed to put the objects onto the bus")?;
+    // The name comes last: whoever finds it finds everything behind it.
+    system.request_name(DAEMON_NAME).await.with_context(|| format!("failed to take the name {DAEMON_NAME}"))?;
+    tracing::info!("ready");
+    stop.recv().await;
+    // Tunnels stay: the adapters register them again with the next daemon.
+    Ok(())
+}

@@ -1,0 +1,129 @@
+//! From the profile's `left` and `right` to addresses.
+//!
+//! Names are resolved here and not by libreswan: a name that does not resolve is then a reason of its
+//! own, and the daemon knows when an answer has changed.
+
+use std::{io, net::IpAddr, time::Duration};
+
+use nmstate_ipsec_core::{
+    connection::{Connection, Family, HostAddress},
+    reason::Reason,
+    render::{LeftEnd, ResolvedEnds, RightEnd},
+};
+
+/// How long the resolver may take; its own time-out is usually 5 s for each server.
+const TIME_OUT: Duration = Duration::from_secs(20);
+
+/// Resolves both ends of `connection`, at once.
+///
+/// # Errors
+/// A name has no address, or the two ends have no address family in common.
+pub async fn ends(connection: &Connection) -> Result<ResolvedEnds, Reason> {
+    let (left, right) =
+        tokio::try_join!(candidates("left", &connection.left), candidates("right", &connection.right))?;
+    choose(left.as_deref(), right.as_deref(), connection.host_family()).ok_or_else(|| Reason::FamilyMismatch {
+        left: list(left.as_deref()),
+        right: list(right.as_deref()),
+    })
+}
+
+/// The addresses that an end may have, the resolver's best first; `None` where libreswan finds it.
+async fn candidates(key: &'static str, end: &HostAddress) -> Result<Option<Vec<IpAddr>>, Reason> {
+    match end {
+        HostAddress::Ip(address) => Ok(Some(vec![*address])),
+        HostAddress::DefaultRoute | HostAddress::Any => Ok(None),
+        HostAddress::Name(name) => look_up(key, name.as_str()).await.map(Some),
+        HostAddress::Interface(interface) => {
+            let unresolved = |detail: String| Reason::NameUnresolved { key, name: format!("%{interface}"), detail };
+            let addresses = of_interface(interface.as_str()).map_err(|error| unresolved(error.to_string()))?;
+            if addresses.is_empty() {
+                return Err(unresolved("the interface has no usable address".into()));
+            }
+            Ok(Some(addresses))
+        }
+    }
+}
+
+async fn look_up(key: &'static str, name: &str) -> Result<Vec<IpAddr>, Reason> {
+    let unresolved = |detail: String| Reason::NameUnresolved { key, name: name.to_owned(), detail };
+    let answer = tokio::time::timeout(TIME_OUT, tokio::net::lookup_host((name, 0)))
+        .await
+        .map_err(|_| unresolved(format!("no answer within {} s", TIME_OUT.as_secs())))?
+        .map_err(|error| unresolved(error.to_string()))?;
+    let mut addresses: Vec<IpAddr> = answer.map(|address| address.ip()).collect();
+    addresses.dedup();
+    if addresses.is_empty() {
+        return Err(unresolved("the name has no address".into()));
+    }
+    Ok(addresses)
+}
+
+/// The addresses of a network interface, link-local ones left out.
+fn of_interface(interface: &str) -> io::Result<Vec<IpAddr>> {
+    let addresses = nix::ifaddrs::getifaddrs()?.filter(|entry| entry.interface_name == interface);
+    Ok(addresses
+        .filter_map(|entry| {
+            let address = entry.address?;
+            if let Some(v4) = address.as_sockaddr_in() {
+                return Some(IpAddr::from(v4.ip()));
+            }
+            let v6 = address.as_sockaddr_in6()?.ip();
+            (!v6.is_unicast_link_local()).then_some(IpAddr::from(v6))
+        })
+        .collect())
+}
+
+/// The first pair of one family, in the order of the peer's addresses.
+fn choose(left: Option<&[IpAddr]>, right: Option<&[IpAddr]>, family: Option<Family>) -> Option<ResolvedEnds> {
+    let wanted = |address: &&IpAddr| family.is_none_or(|family| address.is_ipv4() == (family == Family::Ipv4));
+    match (left, right) {
+        (None, None) => Some(ResolvedEnds { left: LeftEnd::DefaultRoute, right: RightEnd::Any }),
+        (None, Some(right)) => {
+            let right = right.iter().find(wanted)?;
+            Some(ResolvedEnds { left: LeftEnd::DefaultRoute, right: RightEnd::Ip(*right) })
+        }
+        (Some(left), None) => {
+            let left = left.iter().find(wanted)?;
+            Some(ResolvedEnds { left: LeftEnd::Ip(*left), right: RightEnd::Any })
+        }
+        (Some(left), Some(right)) => right.iter().filter(wanted).find_map(|right| {
+            let left = left.iter().find(|left| left.is_ipv4() == right.is_ipv4())?;
+            Some(ResolvedEnds { left: LeftEnd::Ip(*left), right: RightEnd::Ip(*right) })
+        }),
+    }
+}
+
+fn list(addresses: Option<&[IpAddr]>) -> String {
+    match addresses {
+        None => "any address".into(),
+        Some(addresses) => addresses.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn addresses(list: &[&str]) -> Vec<IpAddr> {
+        list.iter().map(|address| address.parse().unwrap()).collect()
+    }
+
+    fn chosen(left: Option<&[&str]>, right: &[&str], family: Option<Family>) -> Option<String> {
+        let left = left.map(addresses);
+        let ends = choose(left.as_deref(), Some(&addresses(right)), family)?;
+        let LeftEnd::Ip(left) = ends.left else { return Some(format!("default {:?}", ends.right)) };
+        let RightEnd::Ip(right) = ends.right else { return None };
+        Some(format!("{left} {right}"))
+    }
+
+    #[test]
+    fn the_peers_first_usable_address_decides() {
+        let both = ["2001:db8::2", "192.0.2.2"];
+        let left = ["192.0.2.1", "2001:db8::1"];
+        assert_eq!(chosen(Some(&left), &both, None).unwrap(), "2001:db8::1 2001:db8::2");
+        assert_eq!(chosen(Some(&left), &both, Some(Family::Ipv4)).unwrap(), "192.0.2.1 192.0.2.2");
+        assert_eq!(chosen(Some(&["192.0.2.1"]), &both, None).unwrap(), "192.0.2.1 192.0.2.2");
+        assert_eq!(chosen(Some(&["192.0.2.1"]), &["2001:db8::2"], None), None);
+        assert!(chosen(None, &both, Some(Family::Ipv4)).unwrap().contains("192.0.2.2"));
+    }
+}

@@ -1,0 +1,81 @@
+//! The secrets of one connection, in a file of its own that pluto includes (`ipsec.secrets(5)`).
+
+use std::{
+    fs::{self, OpenOptions},
+    io::{self, Write},
+    os::unix::fs::OpenOptionsExt,
+    path::{Path, PathBuf},
+};
+
+use nmstate_ipsec_core::{profile::Uuid, secret::Secret};
+
+/// The directory whose `*.secrets` files `/etc/ipsec.secrets` includes.
+pub const SECRETS_DIR: &str = "/etc/ipsec.d";
+
+/// Writes the secrets of the connection `uuid` into `dir`, readable by root alone.
+///
+/// The file appears whole or not at all, and under its name never with somebody else's content: it is
+/// created exclusively under a name that pluto does not include, then renamed.
+///
+/// # Errors
+/// What the file system said.
+pub fn write(dir: &Path, uuid: &Uuid, secrets: &Secret) -> io::Result<()> {
+    let (path, unfinished) = (path(dir, uuid), dir.join(format!(".nmstate-ipsec-{uuid}.new")));
+    // Left behind by a process that was killed in the middle.
+    remove_if_there(&unfinished)?;
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .custom_flags(nix::libc::O_NOFOLLOW)
+        .open(&unfinished)?;
+    let written = file.write_all(secrets.expose().as_bytes()).and_then(|()| fs::rename(&unfinished, path));
+    if written.is_err() {
+        remove_if_there(&unfinished)?;
+    }
+    written
+}
+
+/// Removes the secrets of the connection `uuid` from `dir`, and tells whether there were any.
+///
+/// # Errors
+/// What the file system said.
+pub fn remove(dir: &Path, uuid: &Uuid) -> io::Result<bool> {
+    remove_if_there(&path(dir, uuid))
+}
+
+fn path(dir: &Path, uuid: &Uuid) -> PathBuf {
+    dir.join(format!("nmstate-ipsec-{uuid}.secrets"))
+}
+
+fn remove_if_there(path: &Path) -> io::Result<bool> {
+    match fs::remove_file(path) {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::{PermissionsExt, symlink};
+
+    #[test]
+    fn written_for_root_alone_replaced_and_removed() {
+        let dir = tempfile::tempdir().unwrap();
+        let uuid: Uuid = "6d9b2d80-1d2c-4c1a-9d0e-0f2f4f1f7a11".parse().unwrap();
+        let outside = dir.path().join("outside");
+        symlink(&outside, dir.path().join(format!(".nmstate-ipsec-{uuid}.new"))).unwrap();
+        for content in ["first", "second"] {
+            write(dir.path(), &uuid, &Secret::new(content.into())).unwrap();
+            let path = path(dir.path(), &uuid);
+            assert_eq!(fs::read_to_string(&path).unwrap(), content);
+            assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        }
+        assert!(!outside.exists());
+        assert!(remove(dir.path(), &uuid).unwrap());
+        assert!(!remove(dir.path(), &uuid).unwrap());
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
+    }
+}
