@@ -1,0 +1,100 @@
+//! `nm-libreswan-service`: started by NetworkManager, once for each connection.
+
+use std::{process::ExitCode, time::Duration};
+
+use futures_util::StreamExt;
+use nm_libreswan_service::{
+    arguments::{self, Arguments},
+    lifecycle::Event,
+    plugin::Plugin,
+    relay,
+};
+use nmstate_ipsec_core::{contract::PLUGIN_PATH, daemon_api::ManagerProxy};
+use zbus::{fdo::DBusProxy, names::BusName, object_server::InterfaceRef};
+
+/// How long an idle process with a lasting name stays, as plugins of the base class do.
+const LINGER: Duration = Duration::from_secs(180);
+
+/// How long one stays whose name is for one connection only: nobody will ever call it again.
+const LINGER_ONCE: Duration = Duration::from_secs(2);
+
+fn main() -> ExitCode {
+    match start() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("nm-libreswan-service: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn start() -> Result<(), Box<dyn std::error::Error>> {
+    let arguments = arguments::parse(std::env::args_os().skip(1))?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    Ok(runtime.block_on(serve(&arguments))?)
+}
+
+async fn serve(arguments: &Arguments) -> zbus::Result<()> {
+    let bus = zbus::connection::Builder::system()?.build().await?;
+    let daemon = ManagerProxy::builder(&bus).cache_properties(zbus::proxy::CacheProperties::No).build().await?;
+    bus.object_server().at(PLUGIN_PATH, Plugin::new(daemon.clone())).await?;
+    let plugin = bus.object_server().interface::<_, Plugin>(PLUGIN_PATH).await?;
+    let mut signals = daemon.inner().receive_all_signals().await?;
+    let mut daemon_owners = daemon.inner().receive_owner_changed().await?;
+    // The name comes last: whoever finds it finds everything behind it.
+    bus.request_name(arguments.bus_name.as_str()).await?;
+    if arguments.debug {
+        eprintln!("serving as {}", arguments.bus_name);
+    }
+
+    let mut manager_owners = DBusProxy::new(&bus)
+        .await?
+        .receive_name_owner_changed_with_args(&[(0, "org.freedesktop.NetworkManager")])
+        .await?;
+    let linger = if arguments.bus_name.contains(".Connection_") { LINGER_ONCE } else { LINGER };
+    while !plugin.get().await.is_done() {
+        tokio::select! {
+            Some(message) = signals.next() => relay::handle(&message, &plugin).await?,
+            Some(owner) = daemon_owners.next() => if owner.is_none() { register_again(&plugin, &daemon).await? },
+            Some(change) = manager_owners.next() => {
+                let gone = change.args()?.new_owner().is_none();
+                if gone && !arguments.persist { tell(&plugin, Event::CallerGone).await? }
+            }
+            () = idle_for(&plugin, linger), if !arguments.persist => tell(&plugin, Event::Idle).await?,
+        }
+    }
+    // Leaving the bus by name first: what was emitted is then on its way before the name is gone.
+    let name: BusName<'_> = arguments.bus_name.as_str().try_into()?;
+    if let BusName::WellKnown(name) = name {
+        bus.release_name(name).await?;
+    }
+    bus.close().await
+}
+
+async fn tell(plugin: &InterfaceRef<Plugin>, event: Event) -> zbus::Result<()> {
+    let result = plugin.get().await.apply(event, plugin.signal_emitter()).await;
+    result.map_err(|error| zbus::Error::Failure(error.to_string()))
+}
+
+/// Ends when nothing was wanted of the plugin for as long as `linger`.
+async fn idle_for(plugin: &InterfaceRef<Plugin>, linger: Duration) {
+    let plugin = plugin.get().await;
+    loop {
+        if !plugin.is_idle() {
+            plugin.wait_for_change().await;
+        } else if tokio::time::timeout(linger, plugin.wait_for_change()).await.is_err() {
+            return;
+        }
+    }
+}
+
+/// Tells a daemon that has been restarted which connection this process stands for.
+async fn register_again(plugin: &InterfaceRef<Plugin>, daemon: &ManagerProxy<'_>) -> zbus::Result<()> {
+    let Some(settings) = plugin.get().await.served() else { return Ok(()) };
+    eprintln!("nmstate-ipsecd has left the bus; registering the connection again");
+    if let Err(error) = daemon.activate(&settings).await {
+        eprintln!("failed to register the connection with nmstate-ipsecd again: {error}");
+        tell(plugin, Event::Failed(nmstate_ipsec_core::contract::PluginFailure::ConnectFailed)).await?;
+    }
+    Ok(())
+}

@@ -1,0 +1,243 @@
+//! NetworkManager's side: the D-Bus interface, an adapter over [`crate::lifecycle`].
+
+#![allow(missing_docs, reason = "what zbus's interface macro generates carries no documentation")]
+
+use std::sync::{
+    Mutex, PoisonError,
+    atomic::{AtomicBool, Ordering},
+};
+
+use nmstate_ipsec_core::{
+    contract::{PluginError, PluginFailure, ServiceState},
+    daemon_api::{Dictionary, ManagerProxy},
+    profile::{self, Settings},
+};
+use tokio::sync::Notify;
+use zbus::object_server::SignalEmitter;
+
+use crate::lifecycle::{self, Effect, Event};
+
+/// The object at [`nmstate_ipsec_core::contract::PLUGIN_PATH`].
+pub struct Plugin {
+    daemon: ManagerProxy<'static>,
+    state: Mutex<ServiceState>,
+    /// The profile that is being served, kept to register it again with a daemon that was restarted.
+    settings: Mutex<Option<Settings>>,
+    quit: AtomicBool,
+    /// Wakes whoever waits for the state to become idle or busy, or for the end.
+    changed: Notify,
+}
+
+impl Plugin {
+    /// A plugin without a connection, a client of `daemon`.
+    pub fn new(daemon: ManagerProxy<'static>) -> Self {
+        Self {
+            daemon,
+            state: Mutex::new(ServiceState::Init),
+            settings: Mutex::new(None),
+            quit: AtomicBool::new(false),
+            changed: Notify::new(),
+        }
+    }
+
+    /// Takes the plugin through `event` and emits what follows from it.
+    ///
+    /// # Errors
+    /// The event does not fit the state, or the bus is gone.
+    pub async fn apply(&self, event: Event, emitter: &SignalEmitter<'_>) -> Result<(), PluginError> {
+        let effects = {
+            let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+            let (next, effects) = lifecycle::step(*state, event)?;
+            *state = next;
+            effects
+        };
+        for effect in effects {
+            self.perform(effect, emitter).await?;
+        }
+        self.changed.notify_waiters();
+        Ok(())
+    }
+
+    async fn perform(&self, effect: Effect, emitter: &SignalEmitter<'_>) -> zbus::Result<()> {
+        match effect {
+            Effect::Announce(state) => Self::announce_state(emitter, state.number()).await,
+            Effect::Fail(failure) => Self::failure(emitter, failure.number()).await,
+            Effect::Configure(configuration) => {
+                Self::config(emitter, configuration.config).await?;
+                if !configuration.ip4.is_empty() {
+                    Self::ip4_config(emitter, configuration.ip4).await?;
+                }
+                if !configuration.ip6.is_empty() {
+                    Self::ip6_config(emitter, configuration.ip6).await?;
+                }
+                Ok(())
+            }
+            Effect::Quit => {
+                self.quit.store(true, Ordering::Relaxed);
+                Ok(())
+            }
+        }
+    }
+
+    /// Waits for the next change of state.
+    pub async fn wait_for_change(&self) {
+        self.changed.notified().await;
+    }
+
+    /// Whether nothing is up, coming up or going down.
+    pub fn is_idle(&self) -> bool {
+        matches!(self.current(), ServiceState::Init | ServiceState::Stopped)
+    }
+
+    /// Whether the process has no reason to live on.
+    pub fn is_done(&self) -> bool {
+        self.quit.load(Ordering::Relaxed)
+    }
+
+    /// The settings of the connection that is being served.
+    pub fn served(&self) -> Option<Settings> {
+        let settings = self.settings.lock().unwrap_or_else(PoisonError::into_inner);
+        settings.as_ref().filter(|_| !self.is_idle()).map(copy)
+    }
+
+    fn current(&self) -> ServiceState {
+        *self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A copy of `settings`; values that hold file descriptors do not occur in them and are left out.
+fn copy(settings: &Settings) -> Settings {
+    let section = |values: &Dictionary| {
+        let pairs = values.iter().filter_map(|(key, value)| Some((key.clone(), value.try_clone().ok()?)));
+        pairs.collect()
+    };
+    settings.iter().map(|(name, values)| (name.clone(), section(values))).collect()
+}
+
+/// The UUID that `settings` carry, as text; the daemon judges it.
+pub(crate) fn uuid(settings: &Settings) -> String {
+    let value = settings.get("connection").and_then(|section| section.get("uuid"));
+    value.and_then(|value| value.downcast_ref::<&str>().ok()).unwrap_or_default().to_owned()
+}
+
+// The signal StateChanged has another name in Rust: for the property `State` zbus itself makes a
+// function `state_changed`.
+#[zbus::interface(name = "org.freedesktop.NetworkManager.VPN.Plugin")]
+impl Plugin {
+    /// Begins to bring the connection up; answered as soon as the profile has been judged.
+    async fn connect(
+        &self,
+        connection: Settings,
+        #[zbus(signal_emitter)] emitter: SignalEmitter<'_>,
+    ) -> Result<(), PluginError> {
+        self.apply(Event::Connect, &emitter).await?;
+        *self.settings.lock().unwrap_or_else(PoisonError::into_inner) = Some(copy(&connection));
+        let Err(error) = self.daemon.activate(&connection).await else { return Ok(()) };
+        self.apply(Event::Refused, &emitter).await?;
+        Err(match error {
+            PluginError::ZBus(error) => PluginError::LaunchFailed(format!(
+                "failed to hand the connection to nmstate-ipsecd: {error}; see 'systemctl status nmstate-ipsecd'"
+            )),
+            refused => refused,
+        })
+    }
+
+    /// Interactive secrets are not offered; NetworkManager then calls `Connect`.
+    fn connect_interactive(&self, _connection: Settings, _details: Dictionary) -> Result<(), PluginError> {
+        Err(PluginError::InteractiveNotSupported("secrets are taken from the profile and its agents".into()))
+    }
+
+    /// The name of the setting that lacks secrets, or nothing.
+    fn need_secrets(&self, settings: Settings) -> String {
+        if profile::needs_secrets(&settings) { "vpn".into() } else { String::new() }
+    }
+
+    /// Takes the connection down; answered when pluto has nothing left of it.
+    async fn disconnect(&self, #[zbus(signal_emitter)] emitter: SignalEmitter<'_>) -> Result<(), PluginError> {
+        self.apply(Event::Disconnect, &emitter).await?;
+        let settings = self.settings.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let result = match settings {
+            Some(settings) => self.daemon.deactivate(&uuid(&settings)).await,
+            None => Ok(()),
+        };
+        // NetworkManager has no use for a tunnel that will not go: it is told of the stop either way.
+        self.apply(Event::Disconnected, &emitter).await?;
+        Ok(result?)
+    }
+
+    /// Passes a configuration on, for helpers that were written for the base class of C plugins.
+    async fn set_config(
+        &self,
+        config: Dictionary,
+        #[zbus(signal_emitter)] emitter: SignalEmitter<'_>,
+    ) -> zbus::fdo::Result<()> {
+        Ok(Self::config(&emitter, config).await?)
+    }
+
+    /// Passes an IPv4 configuration on, as `SetConfig` does.
+    async fn set_ip4_config(
+        &self,
+        config: Dictionary,
+        #[zbus(signal_emitter)] emitter: SignalEmitter<'_>,
+    ) -> zbus::fdo::Result<()> {
+        Ok(Self::ip4_config(&emitter, config).await?)
+    }
+
+    /// Passes an IPv6 configuration on, as `SetConfig` does.
+    async fn set_ip6_config(
+        &self,
+        config: Dictionary,
+        #[zbus(signal_emitter)] emitter: SignalEmitter<'_>,
+    ) -> zbus::fdo::Result<()> {
+        Ok(Self::ip6_config(&emitter, config).await?)
+    }
+
+    /// Reports a failure, as `SetConfig` does a configuration.
+    async fn set_failure(
+        &self,
+        reason: String,
+        #[zbus(signal_emitter)] emitter: SignalEmitter<'_>,
+    ) -> Result<(), PluginError> {
+        eprintln!("a helper reported a failure: {}", reason.escape_debug());
+        self.apply(Event::Failed(PluginFailure::BadIpConfig), &emitter).await
+    }
+
+    /// Takes secrets that were asked for by `SecretsRequired`; none ever are.
+    fn new_secrets(&self, _connection: Settings) -> Result<(), PluginError> {
+        Err(PluginError::WrongState("no secrets were asked for".into()))
+    }
+
+    /// A [`ServiceState`].
+    #[zbus(property(emits_changed_signal = "false"))]
+    fn state(&self) -> u32 {
+        self.current().number()
+    }
+
+    /// The state has changed.
+    #[zbus(signal, name = "StateChanged")]
+    async fn announce_state(emitter: &SignalEmitter<'_>, state: u32) -> zbus::Result<()>;
+
+    /// Secrets are wanted while a connection comes up.
+    #[zbus(signal)]
+    async fn secrets_required(emitter: &SignalEmitter<'_>, message: &str, secrets: Vec<&str>) -> zbus::Result<()>;
+
+    /// The tunnel is up; says which of the other configurations follow.
+    #[zbus(signal)]
+    async fn config(emitter: &SignalEmitter<'_>, config: Dictionary) -> zbus::Result<()>;
+
+    /// The IPv4 configuration.
+    #[zbus(signal)]
+    async fn ip4_config(emitter: &SignalEmitter<'_>, config: Dictionary) -> zbus::Result<()>;
+
+    /// The IPv6 configuration.
+    #[zbus(signal)]
+    async fn ip6_config(emitter: &SignalEmitter<'_>, config: Dictionary) -> zbus::Result<()>;
+
+    /// A text that the peer wants its users to read.
+    #[zbus(signal)]
+    async fn login_banner(emitter: &SignalEmitter<'_>, banner: &str) -> zbus::Result<()>;
+
+    /// A [`PluginFailure`].
+    #[zbus(signal)]
+    async fn failure(emitter: &SignalEmitter<'_>, failure: u32) -> zbus::Result<()>;
+}
