@@ -92,6 +92,9 @@ pub(crate) const EXAMPLES: &[(&str, &str, &str, &str)] = &[
     ("xauthpassword-flags", "4", "4", "-1"),
 ];
 
+/// Keys and values, as tables have them.
+pub(crate) type Pairs<'a> = &'a [(&'a str, &'a str)];
+
 /// `vpn.data` of these keys and values.
 pub(crate) fn data(pairs: &[(&str, &str)]) -> HashMap<String, String> {
     pairs

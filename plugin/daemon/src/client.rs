@@ -37,8 +37,16 @@ impl Client {
     /// Tells that the tunnel is up, and how.
     pub async fn tell_configuration(&self, uuid: &Uuid, configuration: &NetworkConfig) {
         let config = configuration.config.to_dict();
-        let ip4 = configuration.ip4.as_ref().map(|ip4| ip4.to_dict()).unwrap_or_default();
-        let ip6 = configuration.ip6.as_ref().map(|ip6| ip6.to_dict()).unwrap_or_default();
+        let ip4 = configuration
+            .ip4
+            .as_ref()
+            .map(|ip4| ip4.to_dict())
+            .unwrap_or_default();
+        let ip6 = configuration
+            .ip6
+            .as_ref()
+            .map(|ip6| ip6.to_dict())
+            .unwrap_or_default();
         let sent = match self.emitter() {
             Ok(to) => Manager::network_configuration(&to, uuid.as_str(), config, ip4, ip6).await,
             Err(error) => Err(error),
@@ -61,9 +69,13 @@ impl Client {
     /// # Errors
     /// The bus cannot be asked.
     pub async fn gone(&self) -> zbus::Result<()> {
-        let Some(name) = &self.name else { return std::future::pending().await };
+        let Some(name) = &self.name else {
+            return std::future::pending().await;
+        };
         let bus = zbus::fdo::DBusProxy::new(&self.bus).await?;
-        let mut changes = bus.receive_name_owner_changed_with_args(&[(0, name.as_str())]).await?;
+        let mut changes = bus
+            .receive_name_owner_changed_with_args(&[(0, name.as_str())])
+            .await?;
         // It may have left before the watch was set.
         if !bus.name_has_owner(name.inner().clone().into()).await? {
             return Ok(());

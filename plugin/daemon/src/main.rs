@@ -37,16 +37,24 @@ fn start() -> anyhow::Result<()> {
 
 async fn serve() -> anyhow::Result<()> {
     let mut stop = signal(SignalKind::terminate()).context("failed to listen for SIGTERM")?;
-    let system = zbus::connection::Builder::system()?.build().await.context("failed to reach the system bus")?;
+    let system = zbus::connection::Builder::system()?
+        .build()
+        .await
+        .context("failed to reach the system bus")?;
     let registry = Arc::new(Registry::new(Host {
         libreswan: Libreswan::find(),
         bus: system.clone(),
         secrets_dir: PathBuf::from(SECRETS_DIR),
         updown: PathBuf::from(UPDOWN_PATH),
     }));
-    bus::serve(&system, &registry).await.context("failed to put the objects onto the bus")?;
+    bus::serve(&system, &registry)
+        .await
+        .context("failed to put the objects onto the bus")?;
     // The name comes last: whoever finds it finds everything behind it.
-    system.request_name(DAEMON_NAME).await.with_context(|| format!("failed to take the name {DAEMON_NAME}"))?;
+    system
+        .request_name(DAEMON_NAME)
+        .await
+        .with_context(|| format!("failed to take the name {DAEMON_NAME}"))?;
     tracing::info!("ready");
     stop.recv().await;
     // Tunnels stay: the adapters register them again with the next daemon.

@@ -41,11 +41,15 @@ async fn fault(database: &str, nickname: &Nickname) -> Option<Reason> {
     let verified = certutil(&["-V", "-u", "V"]).await.ok()?;
     let words = verified.said();
     let expired = words.contains("expired") || words.contains("not yet valid");
-    expired.then(|| Reason::CertificateExpired { detail: format!("'{nickname}': {}", words.trim()) })
+    expired.then(|| Reason::CertificateExpired {
+        detail: format!("'{nickname}': {}", words.trim()),
+    })
 }
 
 /// The database in use, as `certutil -d` takes it.
 fn database() -> String {
-    let found = DATABASE_DIRS.iter().find(|dir| Path::new(dir).join("cert9.db").exists());
+    let found = DATABASE_DIRS
+        .iter()
+        .find(|dir| Path::new(dir).join("cert9.db").exists());
     format!("sql:{}", found.unwrap_or(&DATABASE_DIRS[0]))
 }

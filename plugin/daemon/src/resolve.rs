@@ -19,11 +19,15 @@ const TIME_OUT: Duration = Duration::from_secs(20);
 /// # Errors
 /// A name has no address, or the two ends have no address family in common.
 pub async fn ends(connection: &Connection) -> Result<ResolvedEnds, Reason> {
-    let (left, right) =
-        tokio::try_join!(candidates("left", &connection.left), candidates("right", &connection.right))?;
-    choose(left.as_deref(), right.as_deref(), connection.host_family()).ok_or_else(|| Reason::FamilyMismatch {
-        left: list(left.as_deref()),
-        right: list(right.as_deref()),
+    let (left, right) = tokio::try_join!(
+        candidates("left", &connection.left),
+        candidates("right", &connection.right)
+    )?;
+    choose(left.as_deref(), right.as_deref(), connection.host_family()).ok_or_else(|| {
+        Reason::FamilyMismatch {
+            left: list(left.as_deref()),
+            right: list(right.as_deref()),
+        }
     })
 }
 
@@ -34,8 +38,13 @@ async fn candidates(key: &'static str, end: &HostAddress) -> Result<Option<Vec<I
         HostAddress::DefaultRoute | HostAddress::Any => Ok(None),
         HostAddress::Name(name) => look_up(key, name.as_str()).await.map(Some),
         HostAddress::Interface(interface) => {
-            let unresolved = |detail: String| Reason::NameUnresolved { key, name: format!("%{interface}"), detail };
-            let addresses = of_interface(interface.as_str()).map_err(|error| unresolved(error.to_string()))?;
+            let unresolved = |detail: String| Reason::NameUnresolved {
+                key,
+                name: format!("%{interface}"),
+                detail,
+            };
+            let addresses =
+                of_interface(interface.as_str()).map_err(|error| unresolved(error.to_string()))?;
             if addresses.is_empty() {
                 return Err(unresolved("the interface has no usable address".into()));
             }
@@ -45,7 +54,11 @@ async fn candidates(key: &'static str, end: &HostAddress) -> Result<Option<Vec<I
 }
 
 async fn look_up(key: &'static str, name: &str) -> Result<Vec<IpAddr>, Reason> {
-    let unresolved = |detail: String| Reason::NameUnresolved { key, name: name.to_owned(), detail };
+    let unresolved = |detail: String| Reason::NameUnresolved {
+        key,
+        name: name.to_owned(),
+        detail,
+    };
     let answer = tokio::time::timeout(TIME_OUT, tokio::net::lookup_host((name, 0)))
         .await
         .map_err(|_| unresolved(format!("no answer within {} s", TIME_OUT.as_secs())))?
@@ -75,20 +88,33 @@ fn of_interface(interface: &str) -> io::Result<Vec<IpAddr>> {
 
 /// The first pair of one family, in the order of the peer's addresses.
 fn choose(left: Option<&[IpAddr]>, right: Option<&[IpAddr]>, family: Option<Family>) -> Option<ResolvedEnds> {
-    let wanted = |address: &&IpAddr| family.is_none_or(|family| address.is_ipv4() == (family == Family::Ipv4));
+    let wanted =
+        |address: &&IpAddr| family.is_none_or(|family| address.is_ipv4() == (family == Family::Ipv4));
     match (left, right) {
-        (None, None) => Some(ResolvedEnds { left: LeftEnd::DefaultRoute, right: RightEnd::Any }),
+        (None, None) => Some(ResolvedEnds {
+            left: LeftEnd::DefaultRoute,
+            right: RightEnd::Any,
+        }),
         (None, Some(right)) => {
             let right = right.iter().find(wanted)?;
-            Some(ResolvedEnds { left: LeftEnd::DefaultRoute, right: RightEnd::Ip(*right) })
+            Some(ResolvedEnds {
+                left: LeftEnd::DefaultRoute,
+                right: RightEnd::Ip(*right),
+            })
         }
         (Some(left), None) => {
             let left = left.iter().find(wanted)?;
-            Some(ResolvedEnds { left: LeftEnd::Ip(*left), right: RightEnd::Any })
+            Some(ResolvedEnds {
+                left: LeftEnd::Ip(*left),
+                right: RightEnd::Any,
+            })
         }
         (Some(left), Some(right)) => right.iter().filter(wanted).find_map(|right| {
             let left = left.iter().find(|left| left.is_ipv4() == right.is_ipv4())?;
-            Some(ResolvedEnds { left: LeftEnd::Ip(*left), right: RightEnd::Ip(*right) })
+            Some(ResolvedEnds {
+                left: LeftEnd::Ip(*left),
+                right: RightEnd::Ip(*right),
+            })
         }),
     }
 }
@@ -96,7 +122,11 @@ fn choose(left: Option<&[IpAddr]>, right: Option<&[IpAddr]>, family: Option<Fami
 fn list(addresses: Option<&[IpAddr]>) -> String {
     match addresses {
         None => "any address".into(),
-        Some(addresses) => addresses.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "),
+        Some(addresses) => addresses
+            .iter()
+            .map(ToString::to_string)
+            .collect::<Vec<_>>()
+            .join(", "),
     }
 }
 
@@ -111,8 +141,12 @@ mod tests {
     fn chosen(left: Option<&[&str]>, right: &[&str], family: Option<Family>) -> Option<String> {
         let left = left.map(addresses);
         let ends = choose(left.as_deref(), Some(&addresses(right)), family)?;
-        let LeftEnd::Ip(left) = ends.left else { return Some(format!("default {:?}", ends.right)) };
-        let RightEnd::Ip(right) = ends.right else { return None };
+        let LeftEnd::Ip(left) = ends.left else {
+            return Some(format!("default {:?}", ends.right));
+        };
+        let RightEnd::Ip(right) = ends.right else {
+            return None;
+        };
         Some(format!("{left} {right}"))
     }
 
@@ -120,10 +154,23 @@ mod tests {
     fn the_peers_first_usable_address_decides() {
         let both = ["2001:db8::2", "192.0.2.2"];
         let left = ["192.0.2.1", "2001:db8::1"];
-        assert_eq!(chosen(Some(&left), &both, None).unwrap(), "2001:db8::1 2001:db8::2");
-        assert_eq!(chosen(Some(&left), &both, Some(Family::Ipv4)).unwrap(), "192.0.2.1 192.0.2.2");
-        assert_eq!(chosen(Some(&["192.0.2.1"]), &both, None).unwrap(), "192.0.2.1 192.0.2.2");
+        assert_eq!(
+            chosen(Some(&left), &both, None).unwrap(),
+            "2001:db8::1 2001:db8::2"
+        );
+        assert_eq!(
+            chosen(Some(&left), &both, Some(Family::Ipv4)).unwrap(),
+            "192.0.2.1 192.0.2.2"
+        );
+        assert_eq!(
+            chosen(Some(&["192.0.2.1"]), &both, None).unwrap(),
+            "192.0.2.1 192.0.2.2"
+        );
         assert_eq!(chosen(Some(&["192.0.2.1"]), &["2001:db8::2"], None), None);
-        assert!(chosen(None, &both, Some(Family::Ipv4)).unwrap().contains("192.0.2.2"));
+        assert!(
+            chosen(None, &both, Some(Family::Ipv4))
+                .unwrap()
+                .contains("192.0.2.2")
+        );
     }
 }

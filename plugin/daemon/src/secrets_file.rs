@@ -29,7 +29,9 @@ pub fn write(dir: &Path, uuid: &Uuid, secrets: &Secret) -> io::Result<()> {
         .mode(0o600)
         .custom_flags(nix::libc::O_NOFOLLOW)
         .open(&unfinished)?;
-    let written = file.write_all(secrets.expose().as_bytes()).and_then(|()| fs::rename(&unfinished, path));
+    let written = file
+        .write_all(secrets.expose().as_bytes())
+        .and_then(|()| fs::rename(&unfinished, path));
     if written.is_err() {
         remove_if_there(&unfinished)?;
     }

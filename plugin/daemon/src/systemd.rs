@@ -1,6 +1,9 @@
 //! systemd, which alone starts and stops pluto (`org.freedesktop.systemd1(5)`).
 
-#![allow(missing_docs, reason = "what zbus's proxy macro generates carries no documentation")]
+#![allow(
+    missing_docs,
+    reason = "what zbus's proxy macro generates carries no documentation"
+)]
 
 use std::time::Duration;
 
@@ -37,13 +40,19 @@ pub async fn start_ipsec(bus: &Connection) -> Result<(), Reason> {
         Ok(Ok(result)) if result == "done" => Ok(()),
         Ok(Ok(result)) => Err(down(format!("starting {IPSEC_UNIT} ended with '{result}'"))),
         Ok(Err(error)) => Err(down(format!("systemd did not start {IPSEC_UNIT}: {error}"))),
-        Err(_) => Err(down(format!("{IPSEC_UNIT} was not ready within {} s", START_TIME_OUT.as_secs()))),
+        Err(_) => Err(down(format!(
+            "{IPSEC_UNIT} was not ready within {} s",
+            START_TIME_OUT.as_secs()
+        ))),
     }
 }
 
 /// The result of the start job, in systemd's words.
 async fn start(bus: &Connection) -> zbus::Result<String> {
-    let systemd = SystemdProxy::builder(bus).cache_properties(zbus::proxy::CacheProperties::No).build().await?;
+    let systemd = SystemdProxy::builder(bus)
+        .cache_properties(zbus::proxy::CacheProperties::No)
+        .build()
+        .await?;
     // Without a subscriber systemd sends no JobRemoved; subscribing before asking loses none.
     let mut removed = systemd.receive_job_removed().await?;
     systemd.subscribe().await?;

@@ -23,7 +23,11 @@ where
     I::Item: Into<std::ffi::OsString>,
 {
     use lexopt::prelude::{Long, ValueExt};
-    let mut parsed = Arguments { bus_name: PLUGIN_NAME.to_owned(), persist: false, debug: false };
+    let mut parsed = Arguments {
+        bus_name: PLUGIN_NAME.to_owned(),
+        persist: false,
+        debug: false,
+    };
     let mut parser = lexopt::Parser::from_args(arguments);
     while let Some(argument) = parser.next()? {
         match argument {
@@ -42,8 +46,15 @@ mod tests {
 
     #[test]
     fn as_network_manager_calls_it() {
-        let parsed = parse(["--bus-name", "org.freedesktop.NetworkManager.libreswan.Connection_7"]).unwrap();
-        assert_eq!(parsed.bus_name, "org.freedesktop.NetworkManager.libreswan.Connection_7");
+        let parsed = parse([
+            "--bus-name",
+            "org.freedesktop.NetworkManager.libreswan.Connection_7",
+        ])
+        .unwrap();
+        assert_eq!(
+            parsed.bus_name,
+            "org.freedesktop.NetworkManager.libreswan.Connection_7"
+        );
         assert!(!parsed.persist && !parsed.debug);
         assert!(parse(["--bus-name"]).is_err());
         assert!(parse(["--frobnicate"]).is_err());

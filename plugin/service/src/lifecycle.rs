@@ -42,8 +42,6 @@ pub enum Effect {
     Configure(Box<Configuration>),
     /// Emit `Failure`.
     Fail(PluginFailure),
-    /// Leave the bus.
-    Quit,
 }
 
 /// Takes `state` through `event`.
@@ -51,7 +49,7 @@ pub enum Effect {
 /// # Errors
 /// The event does not fit the state; the error is the one that the caller on the bus gets.
 pub fn step(state: ServiceState, event: Event) -> Result<(ServiceState, Vec<Effect>), PluginError> {
-    use Effect::{Announce, Configure, Fail, Quit};
+    use Effect::{Announce, Configure, Fail};
     use ServiceState::{Init, Shutdown, Started, Starting, Stopped, Stopping};
     Ok(match (state, event) {
         (Init | Stopped, Event::Connect) => (Starting, vec![Announce(Starting)]),
@@ -64,7 +62,7 @@ pub fn step(state: ServiceState, event: Event) -> Result<(ServiceState, Vec<Effe
         (Starting | Started, Event::Disconnect) => (Stopping, vec![Announce(Stopping)]),
         (Init | Stopped | Stopping | Shutdown, Event::Disconnect) => return Err(busy(state)),
         (Stopping, Event::Disconnected) => (Stopped, vec![Announce(Stopped)]),
-        (Init | Stopped, Event::Idle) | (_, Event::CallerGone) => (Shutdown, vec![Announce(Shutdown), Quit]),
+        (Init | Stopped, Event::Idle) | (_, Event::CallerGone) => (Shutdown, vec![Announce(Shutdown)]),
         // Late news of a tunnel that was given up meanwhile, or an idle timer that lost a race.
         (_, _) => (state, Vec::new()),
     })
@@ -73,9 +71,13 @@ pub fn step(state: ServiceState, event: Event) -> Result<(ServiceState, Vec<Effe
 /// The specification's error for a call that comes in the wrong `state`.
 fn busy(state: ServiceState) -> PluginError {
     match state {
-        ServiceState::Starting => PluginError::StartingInProgress("the connection is being brought up".into()),
+        ServiceState::Starting => {
+            PluginError::StartingInProgress("the connection is being brought up".into())
+        }
         ServiceState::Started => PluginError::AlreadyStarted("the connection is up".into()),
-        ServiceState::Stopping => PluginError::StoppingInProgress("the connection is being taken down".into()),
+        ServiceState::Stopping => {
+            PluginError::StoppingInProgress("the connection is being taken down".into())
+        }
         ServiceState::Init | ServiceState::Stopped => {
             PluginError::AlreadyStopped("there is no connection to take down".into())
         }
@@ -103,23 +105,47 @@ mod tests {
 
     #[test]
     fn a_life_without_trouble() {
-        assert_eq!(after(Init, Event::Connect), (Starting, "Announce(Starting)".into()));
-        assert_eq!(after(Starting, configured()), (Started, "Configure Announce(Started)".into()));
-        assert_eq!(after(Started, Event::Disconnect), (Stopping, "Announce(Stopping)".into()));
-        assert_eq!(after(Stopping, Event::Disconnected), (Stopped, "Announce(Stopped)".into()));
-        assert_eq!(after(Stopped, Event::Idle), (Shutdown, "Announce(Shutdown) Quit".into()));
+        assert_eq!(
+            after(Init, Event::Connect),
+            (Starting, "Announce(Starting)".into())
+        );
+        assert_eq!(
+            after(Starting, configured()),
+            (Started, "Configure Announce(Started)".into())
+        );
+        assert_eq!(
+            after(Started, Event::Disconnect),
+            (Stopping, "Announce(Stopping)".into())
+        );
+        assert_eq!(
+            after(Stopping, Event::Disconnected),
+            (Stopped, "Announce(Stopped)".into())
+        );
+        assert_eq!(
+            after(Stopped, Event::Idle),
+            (Shutdown, "Announce(Shutdown)".into())
+        );
     }
 
     #[test]
     fn a_loss_is_told_and_the_configuration_sent_again() {
-        assert_eq!(after(Started, Event::Lost), (Starting, "Announce(Starting)".into()));
-        assert_eq!(after(Starting, configured()), (Started, "Configure Announce(Started)".into()));
+        assert_eq!(
+            after(Started, Event::Lost),
+            (Starting, "Announce(Starting)".into())
+        );
+        assert_eq!(
+            after(Starting, configured()),
+            (Started, "Configure Announce(Started)".into())
+        );
     }
 
     #[test]
     fn a_failure_is_told_before_the_stop() {
         let failed = Event::Failed(PluginFailure::LoginFailed);
-        assert_eq!(after(Starting, failed), (Stopped, "Fail(LoginFailed) Announce(Stopped)".into()));
+        assert_eq!(
+            after(Starting, failed),
+            (Stopped, "Fail(LoginFailed) Announce(Stopped)".into())
+        );
     }
 
     #[test]

@@ -30,14 +30,21 @@ fn main() -> ExitCode {
 
 fn start() -> Result<(), Box<dyn std::error::Error>> {
     let arguments = arguments::parse(std::env::args_os().skip(1))?;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
     Ok(runtime.block_on(serve(&arguments))?)
 }
 
 async fn serve(arguments: &Arguments) -> zbus::Result<()> {
     let bus = zbus::connection::Builder::system()?.build().await?;
-    let daemon = ManagerProxy::builder(&bus).cache_properties(zbus::proxy::CacheProperties::No).build().await?;
-    bus.object_server().at(PLUGIN_PATH, Plugin::new(daemon.clone())).await?;
+    let daemon = ManagerProxy::builder(&bus)
+        .cache_properties(zbus::proxy::CacheProperties::No)
+        .build()
+        .await?;
+    bus.object_server()
+        .at(PLUGIN_PATH, Plugin::new(daemon.clone()))
+        .await?;
     let plugin = bus.object_server().interface::<_, Plugin>(PLUGIN_PATH).await?;
     let mut signals = daemon.inner().receive_all_signals().await?;
     let mut daemon_owners = daemon.inner().receive_owner_changed().await?;
@@ -51,8 +58,13 @@ async fn serve(arguments: &Arguments) -> zbus::Result<()> {
         .await?
         .receive_name_owner_changed_with_args(&[(0, "org.freedesktop.NetworkManager")])
         .await?;
-    let linger = if arguments.bus_name.contains(".Connection_") { LINGER_ONCE } else { LINGER };
-    while !plugin.get().await.is_done() {
+    let linger = if arguments.bus_name.contains(".Connection_") {
+        LINGER_ONCE
+    } else {
+        LINGER
+    };
+    let idle = plugin.get().await;
+    while !idle.is_done() {
         tokio::select! {
             Some(message) = signals.next() => relay::handle(&message, &plugin).await?,
             Some(owner) = daemon_owners.next() => if owner.is_none() { register_again(&plugin, &daemon).await? },
@@ -60,7 +72,7 @@ async fn serve(arguments: &Arguments) -> zbus::Result<()> {
                 let gone = change.args()?.new_owner().is_none();
                 if gone && !arguments.persist { tell(&plugin, Event::CallerGone).await? }
             }
-            () = idle_for(&plugin, linger), if !arguments.persist => tell(&plugin, Event::Idle).await?,
+            () = idle.idle_for(linger), if !arguments.persist => tell(&plugin, Event::Idle).await?,
         }
     }
     // Leaving the bus by name first: what was emitted is then on its way before the name is gone.
@@ -76,25 +88,19 @@ async fn tell(plugin: &InterfaceRef<Plugin>, event: Event) -> zbus::Result<()> {
     result.map_err(|error| zbus::Error::Failure(error.to_string()))
 }
 
-/// Ends when nothing was wanted of the plugin for as long as `linger`.
-async fn idle_for(plugin: &InterfaceRef<Plugin>, linger: Duration) {
-    let plugin = plugin.get().await;
-    loop {
-        if !plugin.is_idle() {
-            plugin.wait_for_change().await;
-        } else if tokio::time::timeout(linger, plugin.wait_for_change()).await.is_err() {
-            return;
-        }
-    }
-}
-
 /// Tells a daemon that has been restarted which connection this process stands for.
 async fn register_again(plugin: &InterfaceRef<Plugin>, daemon: &ManagerProxy<'_>) -> zbus::Result<()> {
-    let Some(settings) = plugin.get().await.served() else { return Ok(()) };
+    let Some(settings) = plugin.get().await.served() else {
+        return Ok(());
+    };
     eprintln!("nmstate-ipsecd has left the bus; registering the connection again");
     if let Err(error) = daemon.activate(&settings).await {
         eprintln!("failed to register the connection with nmstate-ipsecd again: {error}");
-        tell(plugin, Event::Failed(nmstate_ipsec_core::contract::PluginFailure::ConnectFailed)).await?;
+        tell(
+            plugin,
+            Event::Failed(nmstate_ipsec_core::contract::PluginFailure::ConnectFailed),
+        )
+        .await?;
     }
     Ok(())
 }

@@ -1,10 +1,13 @@
 //! NetworkManager's side: the D-Bus interface, an adapter over [`crate::lifecycle`].
 
-#![allow(missing_docs, reason = "what zbus's interface macro generates carries no documentation")]
+#![allow(
+    missing_docs,
+    reason = "what zbus's interface macro generates carries no documentation"
+)]
 
-use std::sync::{
-    Mutex, PoisonError,
-    atomic::{AtomicBool, Ordering},
+use std::{
+    sync::{Mutex, PoisonError},
+    time::Duration,
 };
 
 use nmstate_ipsec_core::{
@@ -12,7 +15,7 @@ use nmstate_ipsec_core::{
     daemon_api::{Dictionary, ManagerProxy},
     profile::{self, Settings},
 };
-use tokio::sync::Notify;
+use tokio::{sync::watch, time::timeout};
 use zbus::object_server::SignalEmitter;
 
 use crate::lifecycle::{self, Effect, Event};
@@ -20,12 +23,9 @@ use crate::lifecycle::{self, Effect, Event};
 /// The object at [`nmstate_ipsec_core::contract::PLUGIN_PATH`].
 pub struct Plugin {
     daemon: ManagerProxy<'static>,
-    state: Mutex<ServiceState>,
+    state: watch::Sender<ServiceState>,
     /// The profile that is being served, kept to register it again with a daemon that was restarted.
     settings: Mutex<Option<Settings>>,
-    quit: AtomicBool,
-    /// Wakes whoever waits for the state to become idle or busy, or for the end.
-    changed: Notify,
 }
 
 impl Plugin {
@@ -33,10 +33,8 @@ impl Plugin {
     pub fn new(daemon: ManagerProxy<'static>) -> Self {
         Self {
             daemon,
-            state: Mutex::new(ServiceState::Init),
+            state: watch::Sender::new(ServiceState::Init),
             settings: Mutex::new(None),
-            quit: AtomicBool::new(false),
-            changed: Notify::new(),
         }
     }
 
@@ -45,16 +43,11 @@ impl Plugin {
     /// # Errors
     /// The event does not fit the state, or the bus is gone.
     pub async fn apply(&self, event: Event, emitter: &SignalEmitter<'_>) -> Result<(), PluginError> {
-        let effects = {
-            let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-            let (next, effects) = lifecycle::step(*state, event)?;
-            *state = next;
-            effects
-        };
+        let (next, effects) = lifecycle::step(self.current(), event)?;
+        self.state.send_replace(next);
         for effect in effects {
             self.perform(effect, emitter).await?;
         }
-        self.changed.notify_waiters();
         Ok(())
     }
 
@@ -72,52 +65,65 @@ impl Plugin {
                 }
                 Ok(())
             }
-            Effect::Quit => {
-                self.quit.store(true, Ordering::Relaxed);
-                Ok(())
+        }
+    }
+
+    /// Ends when nothing was wanted of the plugin for as long as `linger`.
+    pub async fn idle_for(&self, linger: Duration) {
+        let mut state = self.state.subscribe();
+        // The sender lives in `self`, so that waiting cannot fail.
+        while state.wait_for(|state| is_idle(*state)).await.is_ok() {
+            if timeout(linger, state.wait_for(|state| !is_idle(*state)))
+                .await
+                .is_err()
+            {
+                return;
             }
         }
     }
 
-    /// Waits for the next change of state.
-    pub async fn wait_for_change(&self) {
-        self.changed.notified().await;
-    }
-
-    /// Whether nothing is up, coming up or going down.
-    pub fn is_idle(&self) -> bool {
-        matches!(self.current(), ServiceState::Init | ServiceState::Stopped)
-    }
-
     /// Whether the process has no reason to live on.
     pub fn is_done(&self) -> bool {
-        self.quit.load(Ordering::Relaxed)
+        self.current() == ServiceState::Shutdown
     }
 
     /// The settings of the connection that is being served.
     pub fn served(&self) -> Option<Settings> {
         let settings = self.settings.lock().unwrap_or_else(PoisonError::into_inner);
-        settings.as_ref().filter(|_| !self.is_idle()).map(copy)
+        settings.as_ref().filter(|_| !is_idle(self.current())).map(copy)
     }
 
     fn current(&self) -> ServiceState {
-        *self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        *self.state.borrow()
     }
+}
+
+/// Whether nothing is up, coming up or going down.
+fn is_idle(state: ServiceState) -> bool {
+    matches!(state, ServiceState::Init | ServiceState::Stopped)
 }
 
 /// A copy of `settings`; values that hold file descriptors do not occur in them and are left out.
 fn copy(settings: &Settings) -> Settings {
     let section = |values: &Dictionary| {
-        let pairs = values.iter().filter_map(|(key, value)| Some((key.clone(), value.try_clone().ok()?)));
+        let pairs = values
+            .iter()
+            .filter_map(|(key, value)| Some((key.clone(), value.try_clone().ok()?)));
         pairs.collect()
     };
-    settings.iter().map(|(name, values)| (name.clone(), section(values))).collect()
+    settings
+        .iter()
+        .map(|(name, values)| (name.clone(), section(values)))
+        .collect()
 }
 
 /// The UUID that `settings` carry, as text; the daemon judges it.
 pub(crate) fn uuid(settings: &Settings) -> String {
     let value = settings.get("connection").and_then(|section| section.get("uuid"));
-    value.and_then(|value| value.downcast_ref::<&str>().ok()).unwrap_or_default().to_owned()
+    value
+        .and_then(|value| value.downcast_ref::<&str>().ok())
+        .unwrap_or_default()
+        .to_owned()
 }
 
 // The signal StateChanged has another name in Rust: for the property `State` zbus itself makes a
@@ -132,7 +138,9 @@ impl Plugin {
     ) -> Result<(), PluginError> {
         self.apply(Event::Connect, &emitter).await?;
         *self.settings.lock().unwrap_or_else(PoisonError::into_inner) = Some(copy(&connection));
-        let Err(error) = self.daemon.activate(&connection).await else { return Ok(()) };
+        let Err(error) = self.daemon.activate(&connection).await else {
+            return Ok(());
+        };
         self.apply(Event::Refused, &emitter).await?;
         Err(match error {
             PluginError::ZBus(error) => PluginError::LaunchFailed(format!(
@@ -144,18 +152,31 @@ impl Plugin {
 
     /// Interactive secrets are not offered; NetworkManager then calls `Connect`.
     fn connect_interactive(&self, _connection: Settings, _details: Dictionary) -> Result<(), PluginError> {
-        Err(PluginError::InteractiveNotSupported("secrets are taken from the profile and its agents".into()))
+        Err(PluginError::InteractiveNotSupported(
+            "secrets are taken from the profile and its agents".into(),
+        ))
     }
 
     /// The name of the setting that lacks secrets, or nothing.
     fn need_secrets(&self, settings: Settings) -> String {
-        if profile::needs_secrets(&settings) { "vpn".into() } else { String::new() }
+        if profile::needs_secrets(&settings) {
+            "vpn".into()
+        } else {
+            String::new()
+        }
     }
 
     /// Takes the connection down; answered when pluto has nothing left of it.
-    async fn disconnect(&self, #[zbus(signal_emitter)] emitter: SignalEmitter<'_>) -> Result<(), PluginError> {
+    async fn disconnect(
+        &self,
+        #[zbus(signal_emitter)] emitter: SignalEmitter<'_>,
+    ) -> Result<(), PluginError> {
         self.apply(Event::Disconnect, &emitter).await?;
-        let settings = self.settings.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let settings = self
+            .settings
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
         let result = match settings {
             Some(settings) => self.daemon.deactivate(&uuid(&settings)).await,
             None => Ok(()),
@@ -199,7 +220,8 @@ impl Plugin {
         #[zbus(signal_emitter)] emitter: SignalEmitter<'_>,
     ) -> Result<(), PluginError> {
         eprintln!("a helper reported a failure: {}", reason.escape_debug());
-        self.apply(Event::Failed(PluginFailure::BadIpConfig), &emitter).await
+        self.apply(Event::Failed(PluginFailure::BadIpConfig), &emitter)
+            .await
     }
 
     /// Takes secrets that were asked for by `SecretsRequired`; none ever are.
@@ -219,7 +241,11 @@ impl Plugin {
 
     /// Secrets are wanted while a connection comes up.
     #[zbus(signal)]
-    async fn secrets_required(emitter: &SignalEmitter<'_>, message: &str, secrets: Vec<&str>) -> zbus::Result<()>;
+    async fn secrets_required(
+        emitter: &SignalEmitter<'_>,
+        message: &str,
+        secrets: Vec<&str>,
+    ) -> zbus::Result<()>;
 
     /// The tunnel is up; says which of the other configurations follow.
     #[zbus(signal)]

@@ -15,7 +15,9 @@ use crate::{configuration::Configuration, lifecycle::Event, plugin::Plugin};
 pub async fn handle(message: &Message, plugin: &InterfaceRef<Plugin>) -> zbus::Result<()> {
     let adapter = plugin.get().await;
     let served = adapter.served().map(|settings| crate::plugin::uuid(&settings));
-    let Some(event) = event(message, served.as_deref()) else { return Ok(()) };
+    let Some(event) = event(message, served.as_deref()) else {
+        return Ok(());
+    };
     let result = adapter.apply(event, plugin.signal_emitter()).await;
     result.map_err(|error| zbus::Error::Failure(error.to_string()))
 }
@@ -31,13 +33,21 @@ fn event(message: &Message, served: Option<&str>) -> Option<Event> {
     if let Some(signal) = ConnectionState::from_message(message.clone()) {
         let arguments = signal.args().ok()?;
         (Some(arguments.uuid.as_str()) == served).then_some(())?;
-        return (ServiceState::from_number(arguments.state)? == ServiceState::Starting).then_some(Event::Lost);
+        return (ServiceState::from_number(arguments.state)? == ServiceState::Starting)
+            .then_some(Event::Lost);
     }
     let signal = ConnectionFailed::from_message(message.clone())?;
     let arguments = signal.args().ok()?;
     (Some(arguments.uuid.as_str()) == served).then_some(())?;
     // NetworkManager's journal keeps what a plugin says on standard error: the reason stands there too.
-    eprintln!("connection {} failed ({}): {}", arguments.uuid, arguments.code, arguments.text);
+    eprintln!(
+        "connection {} failed ({}): {}",
+        arguments.uuid, arguments.code, arguments.text
+    );
     let login = arguments.failure == PluginFailure::LoginFailed.number();
-    Some(Event::Failed(if login { PluginFailure::LoginFailed } else { PluginFailure::ConnectFailed }))
+    Some(Event::Failed(if login {
+        PluginFailure::LoginFailed
+    } else {
+        PluginFailure::ConnectFailed
+    }))
 }

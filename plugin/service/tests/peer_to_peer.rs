@@ -16,7 +16,9 @@ use nmstate_ipsecd::{
     libreswan::Libreswan,
 };
 use tokio::net::UnixStream;
-use zbus::{Connection, Guid, MessageStream, connection::Builder, object_server::SignalEmitter, zvariant::Value};
+use zbus::{
+    Connection, Guid, MessageStream, connection::Builder, object_server::SignalEmitter, zvariant::Value,
+};
 
 const UUID: &str = "5b2b1ea8-7e9d-4d5e-9b7e-6a3c6f0f8a21";
 
@@ -51,8 +53,13 @@ impl NetworkManager {
     async fn with(to_daemon: Connection, mut kept: Vec<Connection>) -> Self {
         let daemon = ManagerProxy::new(&to_daemon).await.unwrap();
         let mut news = daemon.inner().receive_all_signals().await.unwrap();
-        let (adapter, manager) = pair(|builder| builder.serve_at(PLUGIN_PATH, Plugin::new(daemon)).unwrap()).await;
-        let plugin = adapter.object_server().interface::<_, Plugin>(PLUGIN_PATH).await.unwrap();
+        let (adapter, manager) =
+            pair(|builder| builder.serve_at(PLUGIN_PATH, Plugin::new(daemon)).unwrap()).await;
+        let plugin = adapter
+            .object_server()
+            .interface::<_, Plugin>(PLUGIN_PATH)
+            .await
+            .unwrap();
         tokio::spawn(async move {
             while let Some(message) = news.next().await {
                 relay::handle(&message, &plugin).await.unwrap();
@@ -60,14 +67,22 @@ impl NetworkManager {
         });
         kept.extend([to_daemon, adapter, manager.clone()]);
         let signals = MessageStream::from(&manager);
-        Self { plugin: VpnPluginProxy::new(&manager).await.unwrap(), signals, _kept: kept }
+        Self {
+            plugin: VpnPluginProxy::new(&manager).await.unwrap(),
+            signals,
+            _kept: kept,
+        }
     }
 
     /// The next signals, as `Name` or `Name(number)`, until `last` has come.
     async fn signals_until(&mut self, last: &str) -> Vec<String> {
         let mut seen = Vec::new();
         while seen.last().is_none_or(|signal| signal != last) {
-            let message = tokio::time::timeout(PATIENCE, self.signals.next()).await.expect(last).unwrap().unwrap();
+            let message = tokio::time::timeout(PATIENCE, self.signals.next())
+                .await
+                .expect(last)
+                .unwrap()
+                .unwrap();
             let header = message.header();
             if header.message_type() != zbus::message::Type::Signal {
                 continue;
@@ -93,21 +108,39 @@ async fn before_the_real_daemon() -> NetworkManager {
     let (daemon, client) = pair(|builder| builder).await;
     let nowhere = PathBuf::from("/nonexistent");
     let libreswan = Libreswan::at(&nowhere);
-    let host = Host { libreswan, bus: daemon.clone(), secrets_dir: nowhere.clone(), updown: nowhere };
+    let host = Host {
+        libreswan,
+        bus: daemon.clone(),
+        secrets_dir: nowhere.clone(),
+        updown: nowhere,
+    };
     bus::serve(&daemon, &Arc::new(Registry::new(host))).await.unwrap();
     NetworkManager::with(client, vec![daemon]).await
 }
 
 fn settings(data: &[(&str, &str)], secrets: &[(&str, &str)]) -> Settings {
     let section = |pairs: Vec<(&str, Value<'_>)>| -> Dictionary {
-        pairs.into_iter().map(|(key, value)| (key.to_owned(), value.try_to_owned().unwrap())).collect()
+        pairs
+            .into_iter()
+            .map(|(key, value)| (key.to_owned(), value.try_to_owned().unwrap()))
+            .collect()
     };
     let map = |pairs: &[(&str, &str)]| -> HashMap<String, String> {
-        pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
+        pairs
+            .iter()
+            .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
+            .collect()
     };
-    let connection = vec![("id", Value::from("hosta_conn")), ("uuid", UUID.into()), ("type", "vpn".into())];
+    let connection = vec![
+        ("id", Value::from("hosta_conn")),
+        ("uuid", UUID.into()),
+        ("type", "vpn".into()),
+    ];
     let vpn = vec![
-        ("service-type", Value::from("org.freedesktop.NetworkManager.libreswan")),
+        (
+            "service-type",
+            Value::from("org.freedesktop.NetworkManager.libreswan"),
+        ),
         ("data", map(data).into()),
         ("secrets", map(secrets).into()),
     ];
@@ -125,22 +158,43 @@ async fn a_profile_that_cannot_be_used_is_refused_by_name_and_nothing_begins() {
     for (data, expected) in [
         (vec![("right", "192.0.2.300")], ["right", "192.0.2.300"]),
         (vec![("left", "192.0.2.1")], ["right", "missing"]),
-        (vec![("right", "192.0.2.2"), ("leftupdown", "/bin/sh")], ["leftupdown", "not supported"]),
-        (vec![("right", "192.0.2.2"), ("esp", "aes\n leftupdown=/bin/sh")], ["esp", "\\n"]),
+        (
+            vec![("right", "192.0.2.2"), ("leftupdown", "/bin/sh")],
+            ["leftupdown", "not supported"],
+        ),
+        (
+            vec![("right", "192.0.2.2"), ("esp", "aes\n leftupdown=/bin/sh")],
+            ["esp", "\\n"],
+        ),
     ] {
         let mut manager = before_the_real_daemon().await;
-        let error = manager.plugin.connect(&settings(&data, &[("pskvalue", "s")])).await.unwrap_err();
-        let PluginError::InvalidConnection(text) = error else { panic!("{error:?}") };
+        let error = manager
+            .plugin
+            .connect(&settings(&data, &[("pskvalue", "s")]))
+            .await
+            .unwrap_err();
+        let PluginError::InvalidConnection(text) = error else {
+            panic!("{error:?}")
+        };
         assert!(expected.iter().all(|word| text.contains(word)), "{text}");
-        assert_eq!(manager.signals_until("StateChanged(6)").await, ["StateChanged(3)", "StateChanged(6)"]);
-        assert_eq!(manager.plugin.state().await.unwrap(), ServiceState::Stopped.number());
+        assert_eq!(
+            manager.signals_until("StateChanged(6)").await,
+            ["StateChanged(3)", "StateChanged(6)"]
+        );
+        assert_eq!(
+            manager.plugin.state().await.unwrap(),
+            ServiceState::Stopped.number()
+        );
     }
 }
 
 #[tokio::test]
 async fn a_failure_below_is_told_with_the_failure_first() {
     let mut manager = before_the_real_daemon().await;
-    let good = settings(&[("right", "192.0.2.2"), ("left", "192.0.2.1")], &[("pskvalue", "s")]);
+    let good = settings(
+        &[("right", "192.0.2.2"), ("left", "192.0.2.1")],
+        &[("pskvalue", "s")],
+    );
     manager.plugin.connect(&good).await.unwrap();
     let seen = manager.signals_until("StateChanged(6)").await;
     assert_eq!(seen, ["StateChanged(3)", "Failure(1)", "StateChanged(6)"]);
@@ -150,7 +204,11 @@ async fn a_failure_below_is_told_with_the_failure_first() {
 async fn secrets_are_wanted_where_nothing_else_authenticates() {
     let manager = before_the_real_daemon().await;
     let asked = async |data: &[(&str, &str)], secrets: &[(&str, &str)]| {
-        manager.plugin.need_secrets(&settings(data, secrets)).await.unwrap()
+        manager
+            .plugin
+            .need_secrets(&settings(data, secrets))
+            .await
+            .unwrap()
     };
     let (ends, ikev2) = (("right", "192.0.2.2"), ("ikev2", "insist"));
     assert_eq!(asked(&[ends, ikev2], &[]).await, "vpn");
@@ -166,10 +224,19 @@ async fn secrets_are_wanted_where_nothing_else_authenticates() {
 async fn calls_out_of_turn_get_the_specifications_errors() {
     let manager = before_the_real_daemon().await;
     let good = settings(&[("right", "192.0.2.2")], &[("pskvalue", "s")]);
-    assert!(matches!(manager.plugin.disconnect().await, Err(PluginError::AlreadyStopped(_))));
-    assert!(matches!(manager.plugin.new_secrets(&good).await, Err(PluginError::WrongState(_))));
+    assert!(matches!(
+        manager.plugin.disconnect().await,
+        Err(PluginError::AlreadyStopped(_))
+    ));
+    assert!(matches!(
+        manager.plugin.new_secrets(&good).await,
+        Err(PluginError::WrongState(_))
+    ));
     let interactive = manager.plugin.connect_interactive(&good, &HashMap::new()).await;
-    assert!(matches!(interactive, Err(PluginError::InteractiveNotSupported(_))));
+    assert!(matches!(
+        interactive,
+        Err(PluginError::InteractiveNotSupported(_))
+    ));
     assert_eq!(manager.plugin.state().await.unwrap(), ServiceState::Init.number());
 }
 
@@ -179,10 +246,18 @@ struct Prompt;
 #[zbus::interface(name = "org.nmstate.Ipsec1.Manager")]
 impl Prompt {
     async fn activate(&self, _connection: Settings, #[zbus(signal_emitter)] emitter: SignalEmitter<'_>) {
-        let dictionary = |key: &str| HashMap::from([(key.to_owned(), Value::from(7u32).try_to_owned().unwrap())]);
+        let dictionary =
+            |key: &str| HashMap::from([(key.to_owned(), Value::from(7u32).try_to_owned().unwrap())]);
         let none = HashMap::new();
         for (uuid, ip6) in [("00000000-0000-0000-0000-000000000000", &none), (UUID, &none)] {
-            let _ = Self::network_configuration(&emitter, uuid, dictionary("gateway"), dictionary("address"), ip6).await;
+            let _ = Self::network_configuration(
+                &emitter,
+                uuid,
+                dictionary("gateway"),
+                dictionary("address"),
+                ip6,
+            )
+            .await;
         }
         let _ = Self::connection_state(&emitter, UUID, ServiceState::Starting.number()).await;
     }
@@ -206,11 +281,24 @@ impl Prompt {
 async fn the_configuration_comes_before_started_and_the_stop_is_answered_last() {
     let (daemon, client) = pair(|builder| builder.serve_at(DAEMON_PATH, Prompt).unwrap()).await;
     let mut manager = NetworkManager::with(client, vec![daemon]).await;
-    manager.plugin.connect(&settings(&[("right", "192.0.2.2")], &[])).await.unwrap();
+    manager
+        .plugin
+        .connect(&settings(&[("right", "192.0.2.2")], &[]))
+        .await
+        .unwrap();
     let up = ["StateChanged(3)", "Config", "Ip4Config", "StateChanged(4)"];
     assert_eq!(manager.signals_until("StateChanged(4)").await, up);
-    assert_eq!(manager.signals_until("StateChanged(3)").await, ["StateChanged(3)"]);
+    assert_eq!(
+        manager.signals_until("StateChanged(3)").await,
+        ["StateChanged(3)"]
+    );
     manager.plugin.disconnect().await.unwrap();
-    assert_eq!(manager.plugin.state().await.unwrap(), ServiceState::Stopped.number());
-    assert_eq!(manager.signals_until("StateChanged(6)").await, ["StateChanged(5)", "StateChanged(6)"]);
+    assert_eq!(
+        manager.plugin.state().await.unwrap(),
+        ServiceState::Stopped.number()
+    );
+    assert_eq!(
+        manager.signals_until("StateChanged(6)").await,
+        ["StateChanged(5)", "StateChanged(6)"]
+    );
 }

@@ -1,5 +1,5 @@
 use super::*;
-use crate::testing::{UUID, owned, profile, settings_of};
+use crate::testing::{Pairs, UUID, owned, profile, settings_of};
 
 fn fault(settings: &Settings) -> String {
     Profile::from_settings(settings).unwrap_err().to_string()
@@ -142,7 +142,7 @@ fn faults_hide_secrets() {
 
 #[test]
 fn secrets_are_asked_for_by_rule() {
-    let table: &[(&[(&str, &str)], &[(&str, &str)], bool)] = &[
+    let table: &[(Pairs, Pairs, bool)] = &[
         (&[("ikev2", "insist")], &[], true),
         (&[("ikev2", "insist")], &[("pskvalue", "x")], false),
         (&[("ikev2", "insist")], &[("pskvalue", "")], true),

@@ -1,6 +1,9 @@
 //! `org.nmstate.Ipsec1.Manager`.
 
-#![allow(missing_docs, reason = "what zbus's interface macro generates carries no documentation")]
+#![allow(
+    missing_docs,
+    reason = "what zbus's interface macro generates carries no documentation"
+)]
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -46,8 +49,9 @@ impl Manager {
 
     /// Takes a connection down; answered when pluto has nothing left of it.
     async fn deactivate(&self, uuid: &str) -> zbus::fdo::Result<()> {
-        let uuid: Uuid =
-            uuid.parse().map_err(|_| zbus::fdo::Error::InvalidArgs("the argument is not a UUID".into()))?;
+        let uuid: Uuid = uuid
+            .parse()
+            .map_err(|_| zbus::fdo::Error::InvalidArgs("the argument is not a UUID".into()))?;
         self.registry.deactivate(&uuid).await;
         Ok(())
     }

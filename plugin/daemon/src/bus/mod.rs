@@ -17,7 +17,11 @@ use crate::connection::Registry;
 /// # Errors
 /// The connection does not accept them.
 pub async fn serve(bus: &zbus::Connection, registry: &Arc<Registry>) -> zbus::Result<()> {
-    bus.object_server().at(DAEMON_PATH, Manager::new(registry.clone())).await?;
-    bus.object_server().at(DAEMON_PATH, Helper::new(registry.clone())).await?;
+    bus.object_server()
+        .at(DAEMON_PATH, Manager::new(registry.clone()))
+        .await?;
+    bus.object_server()
+        .at(DAEMON_PATH, Helper::new(registry.clone()))
+        .await?;
     Ok(())
 }

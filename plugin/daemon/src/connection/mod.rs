@@ -50,7 +50,10 @@ struct Entry {
 impl Registry {
     /// No connections yet.
     pub fn new(host: Host) -> Self {
-        Self { host: Arc::new(host), entries: Mutex::new(HashMap::new()) }
+        Self {
+            host: Arc::new(host),
+            entries: Mutex::new(HashMap::new()),
+        }
     }
 
     /// Begins to bring `profile` up for `client`, after whatever is still going on with it.
@@ -92,7 +95,10 @@ impl Registry {
             Some(entry) => {
                 let _ = entry.requests.send(Request::Report(Box::new(report)));
             }
-            None => tracing::debug!(connection = report.connection, "a report about an unknown connection"),
+            None => tracing::debug!(
+                connection = report.connection,
+                "a report about an unknown connection"
+            ),
         }
     }
 }

@@ -36,20 +36,31 @@ pub(super) async fn prepare(host: &Host, profile: &Profile) -> Result<ResolvedEn
 
 /// Hands secret and connection to pluto, which is started if it does not run.
 pub(super) async fn load(host: &Host, profile: &Profile, ends: &ResolvedEnds) -> Result<(), Reason> {
-    let options = RenderOptions { updown: &host.updown, crypto_policy: host.libreswan.crypto_policy() };
+    let options = RenderOptions {
+        updown: &host.updown,
+        crypto_policy: host.libreswan.crypto_policy(),
+    };
     let version = host.libreswan.version().await?;
-    let configuration = render::ipsec_conf(profile, ends, version, &options)
-        .map_err(|error| Reason::ConfigurationRefused { detail: error.to_string() })?;
+    let configuration = render::ipsec_conf(profile, ends, version, &options).map_err(|error| {
+        Reason::ConfigurationRefused {
+            detail: error.to_string(),
+        }
+    })?;
     if let Some(secrets) = render::ipsec_secrets(profile, ends) {
         secrets_file::write(&host.secrets_dir, &profile.uuid, &secrets).map_err(|error| Reason::Local {
-            detail: format!("failed to write the secrets file in {}: {error}", host.secrets_dir.display()),
+            detail: format!(
+                "failed to write the secrets file in {}: {error}",
+                host.secrets_dir.display()
+            ),
         })?;
     }
     let name = profile.pluto_name();
     // Listening makes pluto look at addresses and secrets again. It does not matter which of the two
     // comes first: the connection is not used before both are done.
-    let (running, added) =
-        tokio::join!(host.libreswan.listen(), host.libreswan.add(&name, configuration.clone()));
+    let (running, added) = tokio::join!(
+        host.libreswan.listen(),
+        host.libreswan.add(&name, configuration.clone())
+    );
     let added = if running? {
         added
     } else {
@@ -63,10 +74,13 @@ pub(super) async fn load(host: &Host, profile: &Profile, ends: &ResolvedEnds) ->
     match added {
         Ok(()) => Ok(()),
         Err(Some(reason @ Reason::CertificateExpired { .. })) => Err(reason),
-        Err(refusal) => Err(nss::fault_of_certificates(&profile.connection).await.or(refusal).unwrap_or_else(|| {
-            let detail = format!("it gave no reason; see 'journalctl -u {}'", systemd::IPSEC_UNIT);
-            Reason::ConfigurationRefused { detail }
-        })),
+        Err(refusal) => Err(nss::fault_of_certificates(&profile.connection)
+            .await
+            .or(refusal)
+            .unwrap_or_else(|| {
+                let detail = format!("it gave no reason; see 'journalctl -u {}'", systemd::IPSEC_UNIT);
+                Reason::ConfigurationRefused { detail }
+            })),
     }
 }
 
@@ -84,9 +98,15 @@ pub(super) async fn negotiate(
     let RightEnd::Ip(peer) = ends.right else {
         let detail = "'right' is %any, and a connection to nobody in particular cannot be brought up; \
                       name the peer, or set nm-connect-mode=ondemand";
-        return Err(Reason::ConfigurationRefused { detail: detail.into() });
+        return Err(Reason::ConfigurationRefused {
+            detail: detail.into(),
+        });
     };
-    match host.libreswan.initiate(&name, peer, time_left(profile, since)).await? {
+    match host
+        .libreswan
+        .initiate(&name, peer, time_left(profile, since))
+        .await?
+    {
         Initiated::Established => Ok(Progress::Established),
         Initiated::Underway => Ok(Progress::Underway),
     }
@@ -99,19 +119,29 @@ pub(super) async fn report_is_late(
     since: Instant,
     progress: Progress,
 ) -> Reason {
-    let RightEnd::Ip(peer) = ends.right else { return Reason::UpdownLost };
+    let RightEnd::Ip(peer) = ends.right else {
+        return Reason::UpdownLost;
+    };
     if progress == Progress::Established {
         tokio::time::sleep(REPORT_TIME_OUT).await;
         return Reason::UpdownLost;
     }
     tokio::time::sleep(time_left(profile, since)).await;
     let detail = "pluto was negotiating already".into();
-    Reason::PeerSilent { peer, seconds: since.elapsed().as_secs(), detail }
+    Reason::PeerSilent {
+        peer,
+        seconds: since.elapsed().as_secs(),
+        detail,
+    }
 }
 
 /// How long the peer may still take before NetworkManager gives up.
 fn time_left(profile: &Profile, since: Instant) -> Duration {
-    profile.timeout.saturating_sub(MARGIN).saturating_sub(since.elapsed()).max(LEAST_WAIT)
+    profile
+        .timeout
+        .saturating_sub(MARGIN)
+        .saturating_sub(since.elapsed())
+        .max(LEAST_WAIT)
 }
 
 /// Takes everything of the connection out of pluto and off the disk. What cannot be done is logged, and

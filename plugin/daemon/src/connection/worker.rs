@@ -78,8 +78,10 @@ pub(super) struct Worker {
     /// Who waits for the connection to be down.
     waiting: Vec<oneshot::Sender<()>>,
     background: Option<Background>,
-    /// Numbers activations and background work, so that late news can be told from fresh.
-    serial: u64,
+    /// Number of the latest activation.
+    activations: u64,
+    /// Number of the latest background work; what an earlier one brings is late news.
+    works: u64,
     to_self: mpsc::UnboundedSender<Request>,
 }
 
@@ -95,7 +97,8 @@ impl Worker {
             next: None,
             waiting: Vec::new(),
             background: None,
-            serial: 0,
+            activations: 0,
+            works: 0,
             to_self: sender.clone(),
         };
         tokio::spawn(async move {
@@ -116,7 +119,7 @@ impl Worker {
             }
             Request::ClientGone(number) => self.client_gone(number).await,
             Request::Report(report) => self.step(Event::Reported(report)).await,
-            Request::Ended(number, event) if number == self.serial => self.step(*event).await,
+            Request::Ended(number, event) if number == self.works => self.step(*event).await,
             Request::Ended(..) => {}
         }
         if self.state == State::Idle {
@@ -144,14 +147,21 @@ impl Worker {
 
     async fn client_gone(&mut self, number: u64) {
         self.next.take_if(|next| next.number == number);
-        if self.current.as_ref().is_some_and(|current| current.number == number) {
+        if self
+            .current
+            .as_ref()
+            .is_some_and(|current| current.number == number)
+        {
             tracing::warn!(uuid = %self.uuid, "whoever asked for the connection has left the bus; taking it down");
             self.step(Event::Deactivate).await;
         }
     }
 
     async fn step(&mut self, event: Event) {
-        let one_pair = self.current.as_ref().is_some_and(|current| work::has_one_pair(&current.profile));
+        let one_pair = self
+            .current
+            .as_ref()
+            .is_some_and(|current| work::has_one_pair(&current.profile));
         let (state, effects) = machine::step(std::mem::take(&mut self.state), event, one_pair);
         self.state = state;
         for effect in effects {
@@ -166,7 +176,9 @@ impl Worker {
                 self.run(async |host, profile, _| Event::Prepared(work::prepare(&host, &profile).await));
             }
             Effect::Load(ends) => {
-                self.run(async move |host, profile, _| Event::Loaded(work::load(&host, &profile, &ends).await));
+                self.run(async move |host, profile, _| {
+                    Event::Loaded(work::load(&host, &profile, &ends).await)
+                });
             }
             Effect::Negotiate(ends) => self.run(async move |host, profile, since| {
                 Event::Negotiated(work::negotiate(&host, &profile, &ends, since).await)
@@ -190,8 +202,8 @@ impl Worker {
         F: Future<Output = Event> + Send + 'static,
     {
         let Some(current) = &self.current else { return };
-        self.serial += 1;
-        let (number, to_self) = (self.serial, self.to_self.clone());
+        self.works += 1;
+        let (number, to_self) = (self.works, self.to_self.clone());
         let future = work(self.host.clone(), current.profile.clone(), current.since);
         self.background = Some(Background(tokio::spawn(async move {
             // The worker ends only with the daemon.
@@ -204,7 +216,10 @@ impl Worker {
         let profile = &current.profile;
         let milliseconds = u64::try_from(current.since.elapsed().as_millis()).unwrap_or(u64::MAX);
         tracing::info!(connection = %profile.id, uuid = %self.uuid, milliseconds, "connection is up");
-        current.client.tell_configuration(&self.uuid, &ip_config::network_config(profile, ends, reports)).await;
+        current
+            .client
+            .tell_configuration(&self.uuid, &ip_config::network_config(profile, ends, reports))
+            .await;
     }
 
     async fn fail(&self, reason: &Reason) {
@@ -221,8 +236,8 @@ impl Worker {
 
     /// An activation that is withdrawn when its client leaves the bus.
     fn watched(&mut self, profile: Profile, client: Client) -> Activation {
-        self.serial += 1;
-        let (number, to_self, watched) = (self.serial, self.to_self.clone(), client.clone());
+        self.activations += 1;
+        let (number, to_self, watched) = (self.activations, self.to_self.clone(), client.clone());
         let watch = tokio::spawn(async move {
             match watched.gone().await {
                 Ok(()) => {
@@ -231,6 +246,12 @@ impl Worker {
                 Err(error) => tracing::warn!("failed to watch the client of a connection: {error}"),
             }
         });
-        Activation { number, profile: Arc::new(profile), client, since: Instant::now(), watch }
+        Activation {
+            number,
+            profile: Arc::new(profile),
+            client,
+            since: Instant::now(),
+            watch,
+        }
     }
 }

@@ -38,13 +38,19 @@ pub struct Libreswan {
 impl Libreswan {
     /// Finds libreswan's programs. Nothing is run yet.
     pub fn find() -> Self {
-        let found = PROGRAM_DIRS.iter().map(Path::new).find(|dir| dir.join("whack").exists());
+        let found = PROGRAM_DIRS
+            .iter()
+            .map(Path::new)
+            .find(|dir| dir.join("whack").exists());
         Self::at(found.unwrap_or(Path::new(PROGRAM_DIRS[0])))
     }
 
     /// libreswan's programs in `program_dir`.
     pub fn at(program_dir: &Path) -> Self {
-        Self { program_dir: program_dir.to_owned(), version: OnceCell::new() }
+        Self {
+            program_dir: program_dir.to_owned(),
+            version: OnceCell::new(),
+        }
     }
 
     /// The version, asked for once.
@@ -53,10 +59,20 @@ impl Libreswan {
     /// libreswan is not installed, or says something else than its version.
     pub async fn version(&self) -> Result<LibreswanVersion, Reason> {
         let ask = async || {
-            let output = self.program("whack", LOCAL_TIME_OUT).args(["--version"]).run().await;
-            let said = output.and_then(nmstate_ipsec_core::command::Output::success).map_err(local)?.said();
+            let output = self
+                .program("whack", LOCAL_TIME_OUT)
+                .args(["--version"])
+                .run()
+                .await;
+            let said = output
+                .and_then(nmstate_ipsec_core::command::Output::success)
+                .map_err(local)?
+                .said();
             said.parse().map_err(|_| Reason::Local {
-                detail: format!("failed to read libreswan's version from '{}'", said.escape_debug()),
+                detail: format!(
+                    "failed to read libreswan's version from '{}'",
+                    said.escape_debug()
+                ),
             })
         };
         self.version.get_or_try_init(ask).await.copied()

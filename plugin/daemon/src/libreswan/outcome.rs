@@ -36,7 +36,10 @@ pub fn of_add(succeeded: bool, said: &str) -> Result<(), Option<Reason>> {
 /// # Errors
 /// No child SA came of it; the reason is the most telling of pluto's words.
 pub fn of_initiate(succeeded: bool, said: &str, peer: IpAddr, waited: Duration) -> Result<Initiated, Reason> {
-    if ["established Child SA", "IPsec SA established"].iter().any(|words| said.contains(words)) {
+    if ["established Child SA", "IPsec SA established"]
+        .iter()
+        .any(|words| said.contains(words))
+    {
         return Ok(Initiated::Established);
     }
     if succeeded && said.trim().is_empty() {
@@ -48,13 +51,23 @@ pub fn of_initiate(succeeded: bool, said: &str, peer: IpAddr, waited: Duration) 
             return Err(reason(peer, bare(line).to_owned()));
         }
     }
-    let silence = ["retransmission", "No response"].iter().any(|words| said.contains(words));
+    let silence = ["retransmission", "No response"]
+        .iter()
+        .any(|words| said.contains(words));
     if silence {
         let detail = network_words(said).unwrap_or_else(|| "nothing came back".into());
-        return Err(Reason::PeerSilent { peer, seconds: waited.as_secs(), detail });
+        return Err(Reason::PeerSilent {
+            peer,
+            seconds: waited.as_secs(),
+            detail,
+        });
     }
     let detail = last_words(said);
-    let detail = if detail.is_empty() { "pluto gave no reason".into() } else { detail };
+    let detail = if detail.is_empty() {
+        "pluto gave no reason".into()
+    } else {
+        detail
+    };
     Err(Reason::NegotiationFailed { peer, detail })
 }
 
@@ -66,20 +79,56 @@ type ToReason = fn(IpAddr, String) -> Reason;
 /// Words and what they mean, the most telling first.
 const REFUSALS: &[(&str, ToReason)] = &[
     ("no PSK found", |_, detail| Reason::SecretMissing { detail }),
-    ("SEC_ERROR_EXPIRED", |_, detail| Reason::CertificateExpired { detail }),
-    ("is expired or not yet valid", |_, detail| Reason::CertificateExpired { detail }),
-    ("IPsec certificate", |peer, detail| Reason::CertificateUntrusted { peer, detail }),
-    ("subjectAltName", |peer, detail| Reason::CertificateIdentity { peer, detail }),
-    ("mismatched on first found connection", |peer, detail| Reason::CertificateIdentity { peer, detail }),
-    ("AUTHENTICATION_FAILED", |peer, detail| Reason::AuthenticationRefused { peer, detail }),
-    ("authentication failed", |peer, detail| Reason::PeerAuthenticationFailed { peer, detail }),
-    ("TS_UNACCEPTABLE", |peer, detail| Reason::SelectorsRefused { peer, detail }),
-    ("requires Transport Mode", |peer, detail| Reason::SelectorsRefused { peer, detail }),
-    ("requires Tunnel Mode", |peer, detail| Reason::SelectorsRefused { peer, detail }),
-    ("policy dictates", |peer, detail| Reason::SelectorsRefused { peer, detail }),
-    ("NO_PROPOSAL_CHOSEN", |peer, detail| Reason::ProposalRefused { peer, detail }),
-    ("we cannot identify ourselves", |peer, detail| Reason::NoRoute { peer, detail }),
-    ("Network is unreachable", |peer, detail| Reason::NoRoute { peer, detail }),
+    ("SEC_ERROR_EXPIRED", |_, detail| Reason::CertificateExpired {
+        detail,
+    }),
+    ("is expired or not yet valid", |_, detail| {
+        Reason::CertificateExpired { detail }
+    }),
+    ("IPsec certificate", |peer, detail| Reason::CertificateUntrusted {
+        peer,
+        detail,
+    }),
+    ("subjectAltName", |peer, detail| Reason::CertificateIdentity {
+        peer,
+        detail,
+    }),
+    ("mismatched on first found connection", |peer, detail| {
+        Reason::CertificateIdentity { peer, detail }
+    }),
+    ("AUTHENTICATION_FAILED", |peer, detail| {
+        Reason::AuthenticationRefused { peer, detail }
+    }),
+    ("authentication failed", |peer, detail| {
+        Reason::PeerAuthenticationFailed { peer, detail }
+    }),
+    ("TS_UNACCEPTABLE", |peer, detail| Reason::SelectorsRefused {
+        peer,
+        detail,
+    }),
+    ("requires Transport Mode", |peer, detail| {
+        Reason::SelectorsRefused { peer, detail }
+    }),
+    ("requires Tunnel Mode", |peer, detail| Reason::SelectorsRefused {
+        peer,
+        detail,
+    }),
+    ("policy dictates", |peer, detail| Reason::SelectorsRefused {
+        peer,
+        detail,
+    }),
+    ("NO_PROPOSAL_CHOSEN", |peer, detail| Reason::ProposalRefused {
+        peer,
+        detail,
+    }),
+    ("we cannot identify ourselves", |peer, detail| Reason::NoRoute {
+        peer,
+        detail,
+    }),
+    ("Network is unreachable", |peer, detail| Reason::NoRoute {
+        peer,
+        detail,
+    }),
 ];
 
 /// What ICMP said of our packets, if anything.
@@ -91,18 +140,28 @@ fn network_words(said: &str) -> Option<String> {
 
 /// The last line that says something of the matter, without the prefixes of pluto's log.
 pub fn last_words(said: &str) -> String {
-    const NOISE: [&str; 5] =
-        ["deleting", "supposed to remain up", "terminating SAs", "has been replaced by", "encountered fatal error"];
+    const NOISE: [&str; 5] = [
+        "deleting",
+        "supposed to remain up",
+        "terminating SAs",
+        "has been replaced by",
+        "encountered fatal error",
+    ];
     let telling = |line: &&str| !line.trim().is_empty() && !NOISE.iter().any(|noise| line.contains(noise));
-    said.lines().rev().find(telling).map(bare).unwrap_or_default().to_owned()
+    said.lines()
+        .rev()
+        .find(telling)
+        .map(bare)
+        .unwrap_or_default()
+        .to_owned()
 }
 
 /// A line without whack's number and without the connection's name and the state's number.
 fn bare(line: &str) -> &str {
     let line = line.trim();
-    let numbered = line.split_once(' ').filter(|(number, _)| {
-        number.len() == 3 && number.bytes().all(|byte| byte.is_ascii_digit())
-    });
+    let numbered = line
+        .split_once(' ')
+        .filter(|(number, _)| number.len() == 3 && number.bytes().all(|byte| byte.is_ascii_digit()));
     let line = numbered.map_or(line, |(_, rest)| rest);
     match line.split_once(": ") {
         Some((prefix, rest)) if prefix.starts_with('"') => rest.trim_start(),
@@ -119,7 +178,10 @@ mod tests {
 
     /// What the program said, if this version of libreswan was seen to get that far.
     fn said(version: &str, what: &str) -> Option<String> {
-        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(version).join(what);
+        let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("tests/fixtures")
+            .join(version)
+            .join(what);
         fs::read_to_string(path.with_extension("txt")).ok()
     }
 
@@ -153,26 +215,51 @@ mod tests {
 
     #[test]
     fn what_addconn_says() {
-        let added = |what: &str| of_add(false, &said("libreswan-5.2", what).unwrap()).unwrap_err().unwrap();
+        let added = |what: &str| {
+            of_add(false, &said("libreswan-5.2", what).unwrap())
+                .unwrap_err()
+                .unwrap()
+        };
         assert_eq!(added("add-certificate-expired").code(), "certificate-expired");
-        assert!(added("add-unknown-algorithm").to_string().contains("'foo' is not recognized"));
+        assert!(
+            added("add-unknown-algorithm")
+                .to_string()
+                .contains("'foo' is not recognized")
+        );
         assert!(added("add-unknown-key").to_string().contains("foo"));
-        assert_eq!(of_add(false, &said("libreswan-4.10", "add-certificate-missing").unwrap()), Err(None));
+        assert_eq!(
+            of_add(false, &said("libreswan-4.10", "add-certificate-missing").unwrap()),
+            Err(None)
+        );
         assert_eq!(of_add(true, ""), Ok(()));
     }
 
     #[test]
     fn the_network_is_quoted_and_prefixes_are_not() {
         let said = said("libreswan-5.2", "initiate-silent").unwrap();
-        let reason = of_initiate(false, &said, PEER, Duration::from_secs(10)).unwrap_err().to_string();
-        assert!(reason.contains("192.0.2.252 did not answer within 10 s"), "{reason}");
-        assert_eq!(bare("036 \"t\" #2: encountered fatal error"), "encountered fatal error");
+        let reason = of_initiate(false, &said, PEER, Duration::from_secs(10))
+            .unwrap_err()
+            .to_string();
+        assert!(
+            reason.contains("192.0.2.252 did not answer within 10 s"),
+            "{reason}"
+        );
+        assert_eq!(
+            bare("036 \"t\" #2: encountered fatal error"),
+            "encountered fatal error"
+        );
         assert_eq!(last_words(""), "");
     }
 
     #[test]
     fn nothing_said_is_no_end() {
-        assert_eq!(of_initiate(true, "", PEER, Duration::ZERO), Ok(Initiated::Underway));
-        assert_eq!(of_initiate(false, "", PEER, Duration::ZERO).unwrap_err().code(), "negotiation-failed");
+        assert_eq!(
+            of_initiate(true, "", PEER, Duration::ZERO),
+            Ok(Initiated::Underway)
+        );
+        assert_eq!(
+            of_initiate(false, "", PEER, Duration::ZERO).unwrap_err().code(),
+            "negotiation-failed"
+        );
     }
 }

@@ -61,11 +61,17 @@ impl Libreswan {
     /// # Errors
     /// pluto refused.
     pub async fn route(&self, name: &PlutoName) -> Result<(), Reason> {
-        let output = self.whack(["--name", name.as_str(), "--route"]).run().await.map_err(local)?;
+        let output = self
+            .whack(["--name", name.as_str(), "--route"])
+            .run()
+            .await
+            .map_err(local)?;
         if output.succeeded() {
             return Ok(());
         }
-        Err(Reason::ConfigurationRefused { detail: outcome::last_words(&output.said()) })
+        Err(Reason::ConfigurationRefused {
+            detail: outcome::last_words(&output.said()),
+        })
     }
 
     /// Takes the connection `name` and its SAs out of pluto; one that pluto does not know is gone already.
@@ -73,7 +79,10 @@ impl Libreswan {
     /// # Errors
     /// whack could not be run.
     pub async fn delete(&self, name: &PlutoName) -> Result<(), Reason> {
-        self.whack(["--name", name.as_str(), "--delete"]).run().await.map_err(local)?;
+        self.whack(["--name", name.as_str(), "--delete"])
+            .run()
+            .await
+            .map_err(local)?;
         Ok(())
     }
 

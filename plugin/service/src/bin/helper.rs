@@ -19,9 +19,14 @@ fn main() {
 }
 
 async fn report() -> zbus::Result<()> {
-    let variables = FORWARDED.iter().filter_map(|name| Some((*name, std::env::var(name).ok()?)));
+    let variables = FORWARDED
+        .iter()
+        .filter_map(|name| Some((*name, std::env::var(name).ok()?)));
     let environment: HashMap<&str, String> = variables.collect();
     let bus = zbus::connection::Builder::system()?.build().await?;
-    let daemon = HelperProxy::builder(&bus).cache_properties(CacheProperties::No).build().await?;
+    let daemon = HelperProxy::builder(&bus)
+        .cache_properties(CacheProperties::No)
+        .build()
+        .await?;
     daemon.callback(&environment).await
 }

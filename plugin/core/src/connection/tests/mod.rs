@@ -1,7 +1,7 @@
-use proptest::prelude::*;
+mod properties;
 
 use super::*;
-use crate::testing::{EXAMPLES, connection, data};
+use crate::testing::{EXAMPLES, Pairs, connection, data};
 
 /// The value that a connection has for `key`, as displayed.
 fn shown(connection: &Connection, key: &str) -> Option<String> {
@@ -197,7 +197,7 @@ fn what_the_user_says_about_authentication_stays() {
 
 #[test]
 fn everything_of_the_right_family_is_the_default_remote_subnet() {
-    let table: &[(&[(&str, &str)], Family, &str)] = &[
+    let table: &[(Pairs, Family, &str)] = &[
         (&[], Family::Ipv4, "0.0.0.0/0"),
         (&[], Family::Ipv6, "::/0"),
         (&[("clientaddrfamily", "ipv6")], Family::Ipv4, "::/0"),
@@ -226,102 +226,41 @@ fn a_transport_gets_no_tunnel_defaults() {
     assert!(parsed.remote_subnets(Family::Ipv4).is_empty());
 }
 
+/// Keys that contradict each other, and the two that the fault names.
+const CONTRADICTIONS: &str = "
+    left=2001:db8::1                                    : left right
+    hostaddrfamily=ipv6                                 : right hostaddrfamily
+    left=192.0.2.1 hostaddrfamily=ipv6                  : left hostaddrfamily
+    clientaddrfamily=ipv6 rightsubnet=10.0.0.0/8        : rightsubnet clientaddrfamily
+    clientaddrfamily=ipv4 leftsubnets=::/0              : leftsubnets clientaddrfamily
+    clientaddrfamily=ipv4 leftsourceip=::1              : leftsourceip clientaddrfamily
+    leftsubnet=10.0.0.0/8 leftsubnets=10.0.0.0/8        : leftsubnet leftsubnets
+    rightsubnet=10.0.0.0/8 rightsubnets=10.0.0.0/8      : rightsubnet rightsubnets
+    rightsubnet=10.0.0.0/8/tcp rightprotoport=tcp       : rightsubnet rightprotoport
+    leftauth=secret                                     : leftauth rightauth
+    leftauth=secret rightauth=null                      : leftauth rightauth
+    leftauth=secret rightauth=secret authby=secret      : leftauth authby
+    type=transport rightsubnet=10.0.0.0/8               : rightsubnet type
+    type=transport rightsubnet=10.0.0.1/32              : rightsubnet type
+    type=transport leftsubnets=10.0.0.1/32              : leftsubnets type
+    type=transport leftmodecfgclient=yes                : leftmodecfgclient type
+    rightsubnet=10.0.0.0/8,10.1.0.0/16                  : rightsubnet ikev2
+    leftauth=rsasig rightauth=rsasig                    : leftauth ikev2
+";
+
 #[test]
 fn contradictions_name_both_keys() {
-    let table: &[(&[(&str, &str)], &str, &str)] = &[
-        (&[("left", "2001:db8::1")], "left", "right"),
-        (&[("hostaddrfamily", "ipv6")], "right", "hostaddrfamily"),
-        (
-            &[("left", "192.0.2.1"), ("hostaddrfamily", "ipv6")],
-            "left",
-            "hostaddrfamily",
-        ),
-        (
-            &[("clientaddrfamily", "ipv6"), ("rightsubnet", "10.0.0.0/8")],
-            "rightsubnet",
-            "clientaddrfamily",
-        ),
-        (
-            &[("clientaddrfamily", "ipv4"), ("leftsubnets", "::/0")],
-            "leftsubnets",
-            "clientaddrfamily",
-        ),
-        (
-            &[("clientaddrfamily", "ipv4"), ("leftsourceip", "::1")],
-            "leftsourceip",
-            "clientaddrfamily",
-        ),
-        (
-            &[("leftsubnet", "10.0.0.0/8"), ("leftsubnets", "10.0.0.0/8")],
-            "leftsubnet",
-            "leftsubnets",
-        ),
-        (
-            &[("rightsubnet", "10.0.0.0/8"), ("rightsubnets", "10.0.0.0/8")],
-            "rightsubnet",
-            "rightsubnets",
-        ),
-        (
-            &[("rightsubnet", "10.0.0.0/8/tcp"), ("rightprotoport", "tcp")],
-            "rightsubnet",
-            "rightprotoport",
-        ),
-        (&[("leftauth", "secret")], "leftauth", "rightauth"),
-        (
-            &[("leftauth", "secret"), ("rightauth", "null")],
-            "leftauth",
-            "rightauth",
-        ),
-        (
-            &[
-                ("leftauth", "secret"),
-                ("rightauth", "secret"),
-                ("authby", "secret"),
-            ],
-            "leftauth",
-            "authby",
-        ),
-        (
-            &[("type", "transport"), ("rightsubnet", "10.0.0.0/8")],
-            "rightsubnet",
-            "type",
-        ),
-        (
-            &[("type", "transport"), ("rightsubnet", "10.0.0.1/32")],
-            "rightsubnet",
-            "type",
-        ),
-        (
-            &[("type", "transport"), ("leftsubnets", "10.0.0.1/32")],
-            "leftsubnets",
-            "type",
-        ),
-        (
-            &[("type", "transport"), ("leftmodecfgclient", "yes")],
-            "leftmodecfgclient",
-            "type",
-        ),
-        (
-            &[("rightsubnet", "10.0.0.0/8,10.0.0.0/8")],
-            "rightsubnet",
-            "ikev2",
-        ),
-        (
-            &[("leftauth", "rsasig"), ("rightauth", "rsasig")],
-            "leftauth",
-            "ikev2",
-        ),
-    ];
-    for (pairs, first, second) in table {
-        match connection(pairs) {
-            Err(InvalidProfile::Conflict {
-                first: one,
-                second: other,
-                ..
-            }) => {
-                assert_eq!((one.as_str(), other.as_str()), (*first, *second), "{pairs:?}");
+    for line in CONTRADICTIONS.lines().filter(|line| !line.is_empty()) {
+        let (pairs, keys) = line.rsplit_once(" : ").unwrap();
+        let pairs: Vec<_> = pairs
+            .split_whitespace()
+            .filter_map(|pair| pair.split_once('='))
+            .collect();
+        match connection(&pairs) {
+            Err(InvalidProfile::Conflict { first, second, .. }) => {
+                assert_eq!(format!("{first} {second}"), keys, "{line}");
             }
-            other => panic!("{pairs:?}: {other:?}"),
+            other => panic!("{line}: {other:?}"),
         }
     }
 }
@@ -344,89 +283,4 @@ fn nicknames_are_collected() {
         parsed.nicknames().map(Nickname::as_str).collect::<Vec<_>>(),
         ["a", "b"]
     );
-}
-
-/// The data that a connection is parsed from again.
-fn data_of(connection: &Connection) -> HashMap<String, String> {
-    let mut data: HashMap<String, String> = connection
-        .settings()
-        .into_iter()
-        .map(|setting| (setting.key.to_owned(), setting.value))
-        .collect();
-    data.insert("left".into(), connection.left.to_string());
-    data.insert("right".into(), connection.right.to_string());
-    data.insert("nm-connect-mode".into(), connection.connect_mode.to_string());
-    data.insert(
-        "nm-auto-defaults".into(),
-        YesNo::from(connection.auto_defaults).to_string(),
-    );
-    data
-}
-
-fn any_key() -> impl Strategy<Value = String> {
-    let known: Vec<String> = KEYS
-        .iter()
-        .map(|key| key.name)
-        .chain(HEAD_KEYS.iter().copied())
-        .map(str::to_owned)
-        .collect();
-    prop_oneof![9 => proptest::sample::select(known), 1 => ".{0,12}"]
-}
-
-/// Values of which many are accepted by some key, and many by none.
-fn any_value() -> impl Strategy<Value = String> {
-    let examples: Vec<String> = EXAMPLES
-        .iter()
-        .flat_map(|example| [example.1, example.2, example.3])
-        .map(str::to_owned)
-        .collect();
-    prop_oneof![
-        4 => proptest::sample::select(examples),
-        1 => any::<String>(),
-        1 => "[a-zA-Z0-9 .,:;/%@=+_\\\\\"'#{}\\[\\]\n\t-]{0,24}",
-        1 => "[0-9]{1,12}[a-z./]{0,2}[0-9]{0,3}",
-    ]
-}
-
-fn example_pairs() -> impl Strategy<Value = Vec<(String, String)>> {
-    let examples: Vec<(String, String)> = EXAMPLES
-        .iter()
-        .map(|example| (example.0.to_owned(), example.1.to_owned()))
-        .collect();
-    proptest::sample::subsequence(examples, 0..12)
-}
-
-proptest! {
-    #[test]
-    fn no_data_makes_the_parser_panic(data in proptest::collection::hash_map(any_key(), any_value(), 0..8)) {
-        let mut data = data;
-        data.entry("right".into()).or_insert_with(|| "192.0.2.252".into());
-        if let Ok(parsed) = Connection::from_data(&data) {
-            prop_assert_eq!(Connection::from_data(&data_of(&parsed)), Ok(parsed));
-        }
-    }
-
-    #[test]
-    fn every_value_of_every_key_is_parsed_or_refused(value in any_value()) {
-        for key in KEYS.iter().map(|key| key.name).chain(HEAD_KEYS.iter().copied()) {
-            match connection(&[(key, &value)]) {
-                Ok(parsed) => {
-                    prop_assert_eq!(Connection::from_data(&data_of(&parsed)), Ok(parsed));
-                }
-                Err(fault) => {
-                    prop_assert!(!fault.to_string().chars().any(char::is_control));
-                }
-            }
-        }
-    }
-
-    #[test]
-    fn what_is_displayed_is_parsed_to_the_same(pairs in example_pairs(), defaults: bool) {
-        let mut data: HashMap<String, String> = pairs.into_iter().collect();
-        data.insert("right".into(), "192.0.2.252".into());
-        data.insert("nm-auto-defaults".into(), YesNo::from(defaults).to_string());
-        if let Ok(parsed) = Connection::from_data(&data) {
-            prop_assert_eq!(Connection::from_data(&data_of(&parsed)), Ok(parsed));
-        }
-    }
 }
