@@ -95,6 +95,17 @@ pub(crate) const EXAMPLES: &[(&str, &str, &str, &str)] = &[
 /// Keys and values, as tables have them.
 pub(crate) type Pairs<'a> = &'a [(&'a str, &'a str)];
 
+/// What a key needs beside it to be accepted.
+pub(crate) fn company(key: &str) -> Pairs<'static> {
+    match key {
+        "leftauth" => &[("rightauth", "secret"), ("ikev2", "insist")],
+        "rightauth" => &[("leftauth", "rsasig"), ("ikev2", "insist")],
+        "dpddelay" => &[("dpdtimeout", "60")],
+        "dpdtimeout" => &[("dpddelay", "5")],
+        _ => &[],
+    }
+}
+
 /// `vpn.data` of these keys and values.
 pub(crate) fn data(pairs: &[(&str, &str)]) -> HashMap<String, String> {
     pairs

@@ -9,6 +9,7 @@ type Checked = Result<(), InvalidProfile>;
 pub(super) fn as_written(connection: &Connection) -> Checked {
     host_families(connection)?;
     client_families(connection)?;
+    source_address(connection)?;
     subnet_spelling(connection)?;
     authentication(connection)
 }
@@ -45,52 +46,97 @@ fn host_families(connection: &Connection) -> Checked {
     Ok(())
 }
 
+/// The protected traffic is of one family on both sides, whatever the family of the ends.
 fn client_families(connection: &Connection) -> Checked {
-    let keys = [
-        (
-            "leftsubnet",
-            families(selector_subnets(connection.leftsubnet.as_ref())),
-        ),
-        (
-            "leftsubnets",
-            families(connection.leftsubnets.iter().flat_map(Subnets::as_slice).copied()),
-        ),
-        (
-            "rightsubnet",
-            families(selector_subnets(connection.rightsubnet.as_ref())),
-        ),
-        (
-            "rightsubnets",
-            families(
-                connection
-                    .rightsubnets
-                    .iter()
-                    .flat_map(Subnets::as_slice)
-                    .copied(),
-            ),
-        ),
-        (
-            "leftsourceip",
-            connection
-                .leftsourceip
-                .iter()
-                .map(|address| Family::of(address.0))
-                .collect(),
-        ),
-    ];
-    let Some(wanted) = connection.clientaddrfamily else {
+    let left = Side::new(
+        ["leftsubnet", "leftsubnets", "left"],
+        connection.leftsubnet.as_ref(),
+        connection.leftsubnets.as_ref(),
+        connection.host_family(),
+    );
+    let right = Side::new(
+        ["rightsubnet", "rightsubnets", "right"],
+        connection.rightsubnet.as_ref(),
+        connection.rightsubnets.as_ref(),
+        // What is filled in is of the other side's family.
+        connection
+            .host_family()
+            .filter(|_| !connection.fills_in_remote_subnet()),
+    );
+    if let Some(wanted) = connection.clientaddrfamily {
+        let source = connection.leftsourceip.map(|address| Family::of(address.0));
+        let source = Side {
+            key: "leftsourceip",
+            families: source.into_iter().collect(),
+        };
+        for side in [&right, &left, &source] {
+            if side.families.iter().any(|family| *family != wanted) {
+                let reason = "must agree on the address family of the protected traffic";
+                return Err(InvalidProfile::conflict(side.key, "clientaddrfamily", reason));
+            }
+        }
+    }
+    if !left.families.is_empty() && !right.families.is_empty() && left.families != right.families {
+        let reason = "must agree on the address families of the protected traffic";
+        return Err(InvalidProfile::conflict(right.key, left.key, reason));
+    }
+    Ok(())
+}
+
+/// One side of the protected traffic: the key that decides, and the families; none if they are not known yet.
+struct Side {
+    key: &'static str,
+    families: Vec<Family>,
+}
+
+impl Side {
+    fn new(
+        [one, several, host]: [&'static str; 3],
+        selectors: Option<&Selectors>,
+        subnets: Option<&Subnets>,
+        host_family: Option<Family>,
+    ) -> Self {
+        match (selectors, subnets) {
+            (Some(_), _) => Self {
+                key: one,
+                families: families(selector_subnets(selectors)),
+            },
+            (None, Some(list)) => Self {
+                key: several,
+                families: families(list.as_slice().iter().copied()),
+            },
+            (None, None) => Self {
+                key: host,
+                families: host_family.into_iter().collect(),
+            },
+        }
+    }
+}
+
+/// The address that packets come from is one of this host's side of the protected traffic.
+fn source_address(connection: &Connection) -> Checked {
+    let Some(source) = connection.leftsourceip.map(|address| address.0) else {
         return Ok(());
     };
-    match keys
-        .iter()
-        .find(|(_, families)| families.iter().any(|family| *family != wanted))
-    {
-        Some((key, _)) => Err(InvalidProfile::conflict(
+    let local = connection.local_subnets();
+    if !local.is_empty() && !local.iter().any(|subnet| subnet.contains(source)) {
+        let key = if connection.leftsubnet.is_some() {
+            "leftsubnet"
+        } else {
+            "leftsubnets"
+        };
+        return Err(InvalidProfile::conflict(
+            "leftsourceip",
             key,
-            "clientaddrfamily",
-            "must agree on the address family",
-        )),
-        None => Ok(()),
+            "exclude each other: the address is not in the subnet",
+        ));
+    }
+    match connection.left {
+        HostAddress::Ip(address) if local.is_empty() && address != source => {
+            let reason = "exclude each other: without leftsubnet, packets come from the host's own address";
+            Err(InvalidProfile::conflict("leftsourceip", "left", reason))
+        }
+        _ => Ok(()),
     }
 }
 
@@ -237,6 +283,13 @@ fn transport(connection: &Connection) -> Checked {
 fn version(connection: &Connection) -> Checked {
     if connection.ike_version() == IkeVersion::V2 {
         return Ok(());
+    }
+    if connection.dpddelay.is_some() != connection.dpdtimeout.is_some() {
+        return Err(InvalidProfile::conflict(
+            "dpddelay",
+            "dpdtimeout",
+            "must be given together with IKEv1",
+        ));
     }
     for (key, selectors) in [
         ("leftsubnet", &connection.leftsubnet),

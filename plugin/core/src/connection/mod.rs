@@ -150,14 +150,18 @@ impl Connection {
     ///
     /// Transport mode protects the ends alone and gets none.
     pub fn default_remote_subnet(&self, ends: Family) -> Option<Subnet> {
-        let is_missing = self.rightsubnet.is_none() && self.rightsubnets.is_none();
-        let is_wanted = self.auto_defaults && self.conn_type() == ConnType::Tunnel;
         let family = self
             .clientaddrfamily
             .or_else(|| self.local_subnets().first().map(|subnet| subnet.family()))
             .or_else(|| self.leftsourceip.map(|address| Family::of(address.0)))
             .unwrap_or(ends);
-        (is_missing && is_wanted).then(|| Subnet::everything(family))
+        self.fills_in_remote_subnet().then(|| Subnet::everything(family))
+    }
+
+    /// Whether `nm-auto-defaults` fills in a `rightsubnet`.
+    fn fills_in_remote_subnet(&self) -> bool {
+        let is_missing = self.rightsubnet.is_none() && self.rightsubnets.is_none();
+        is_missing && self.auto_defaults && self.conn_type() == ConnType::Tunnel
     }
 }
 

@@ -195,13 +195,13 @@ keys! {
     /// Whether the peer may narrow the protected traffic down.
     narrowing: YesNo = "narrowing" => Same;
     /// Whether IKE messages may be fragmented.
-    fragmentation: Fragmentation = "fragmentation" => Same;
+    fragmentation: Fragmentation = "fragmentation" => Special;
     /// Whether the tunnel follows a change of address.
     mobike: YesNo = "mobike" => Same;
     /// How often to ask whether the peer is there; 0 is never.
     dpddelay: Interval = "dpddelay" => Same;
     /// When a silent peer is gone (IKEv1).
-    dpdtimeout: Interval = "dpdtimeout" => Same;
+    dpdtimeout: Interval = "dpdtimeout" => Special;
     /// What to do when the peer is gone (libreswan 4).
     dpdaction: DpdAction = "dpdaction" => Special;
     /// Whether ESP travels in UDP.

@@ -262,7 +262,13 @@ fn several_subnets_are_gathered() {
 
 #[test]
 fn an_on_demand_connection_takes_the_profile_s_word() {
-    let network = configure(&[("rightsubnets", "10.2.0.0/16,2001:db8:2::/48")], &[]);
+    let network = configure(
+        &[
+            ("leftsubnets", "10.1.0.0/16,2001:db8:1::/48"),
+            ("rightsubnets", "10.2.0.0/16,2001:db8:2::/48"),
+        ],
+        &[],
+    );
     assert_eq!(network.config.gateway, "192.0.2.252".parse().ok());
     assert_eq!(
         (

@@ -88,9 +88,9 @@ impl Profile {
 
 /// Whether NetworkManager must come up with secrets before the connection can be brought up.
 ///
-/// A pre-shared key is needed where nothing else authenticates, the password of extended authentication beside it with
-/// IKEv1. What is there, or is marked as not required, is not asked for. Nothing is asked for a faulty profile:
-/// bringing it up will name the fault.
+/// A pre-shared key is needed where it authenticates: where the profile says so, or where it gives neither a certificate
+/// nor raw keys. With IKEv1 the password of extended authentication is needed beside it. What is there, or is marked as
+/// not required, is not asked for. Nothing is asked for a faulty profile: bringing it up will name the fault.
 pub fn needs_secrets(settings: &Settings) -> bool {
     let Ok(Profile {
         connection, secrets, ..
@@ -98,15 +98,16 @@ pub fn needs_secrets(settings: &Settings) -> bool {
     else {
         return false;
     };
-    let is_required = |flags: Option<SecretFlags>| !flags.is_some_and(SecretFlags::is_not_required);
-    if !connection.wants_psk() {
-        return false;
-    }
-    let needs_psk = secrets.psk.is_none() && is_required(connection.pskvalue_flags);
+    let is_required = |flags: Option<SecretFlags>, mode: Option<InputMode>| {
+        !flags.is_some_and(SecretFlags::is_not_required) && mode != Some(InputMode::Unused)
+    };
+    let needs_psk = connection.uses_psk()
+        && secrets.psk.is_none()
+        && is_required(connection.pskvalue_flags, connection.pskinputmodes);
     let needs_password = connection.uses_xauth()
+        && connection.wants_psk()
         && secrets.xauth_password.is_none()
-        && is_required(connection.xauthpassword_flags)
-        && connection.xauthpasswordinputmodes != Some(InputMode::Unused);
+        && is_required(connection.xauthpassword_flags, connection.xauthpasswordinputmodes);
     needs_psk || needs_password
 }
 

@@ -189,6 +189,12 @@ fn secrets_are_asked_for_by_rule() {
             false,
         ),
         (&[("leftcert", "a")], &[], false),
+        (&[("ikev2", "insist"), ("authby", "rsasig")], &[], false),
+        (
+            &[("ikev2", "insist"), ("authby", "secret"), ("leftcert", "a")],
+            &[],
+            true,
+        ),
         (&[("right", "not valid")], &[], false),
         (&[("foo", "bar")], &[], false),
     ];

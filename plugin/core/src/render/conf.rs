@@ -136,6 +136,11 @@ impl Section {
             "ikev2" => self.ike_version(connection.ike_version()),
             // libreswan 5 knows the one no more, and tries without end whatever the other says.
             "dpdaction" | "keyingtries" if self.is_five() => Ok(()),
+            // Both versions warn of what is of no use to IKEv2.
+            "dpdtimeout" if connection.ike_version() == IkeVersion::V2 => Ok(()),
+            "fragmentation" if connection.ike_version() == IkeVersion::V2 && setting.value == "force" => {
+                self.line("fragmentation", "yes")
+            }
             "leftsubnet" => self.selectors("leftsubnet", connection.leftsubnet.as_ref()),
             "rightsubnet" => self.selectors("rightsubnet", connection.rightsubnet.as_ref()),
             "nic-offload" => self.nic_offload(&setting.value),

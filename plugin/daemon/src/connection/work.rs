@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use nmstate_ipsec_core::{
-    connection::ConnectMode,
+    connection::{ConnectMode, Selectors},
     profile::Profile,
     reason::Reason,
     render::{self, RenderOptions, ResolvedEnds, RightEnd},
@@ -25,7 +25,10 @@ const REPORT_TIME_OUT: Duration = Duration::from_secs(10);
 
 /// Whether the profile has one pair of traffic selectors, so that one report completes it.
 pub(super) fn has_one_pair(profile: &Profile) -> bool {
-    profile.connection.leftsubnets.is_none() && profile.connection.rightsubnets.is_none()
+    let connection = &profile.connection;
+    let sides = [&connection.leftsubnet, &connection.rightsubnet];
+    let one_each = sides.iter().all(|side| side.as_ref().is_none_or(Selectors::is_simple));
+    one_each && connection.leftsubnets.is_none() && connection.rightsubnets.is_none()
 }
 
 /// Finds out what can be found out before pluto is asked.

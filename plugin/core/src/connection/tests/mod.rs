@@ -1,7 +1,7 @@
 mod properties;
 
 use super::*;
-use crate::testing::{EXAMPLES, Pairs, connection, data};
+use crate::testing::{EXAMPLES, Pairs, company, connection, data};
 
 /// The value that a connection has for `key`, as displayed.
 fn shown(connection: &Connection, key: &str) -> Option<String> {
@@ -10,15 +10,6 @@ fn shown(connection: &Connection, key: &str) -> Option<String> {
         .into_iter()
         .find(|setting| setting.key == key)
         .map(|setting| setting.value)
-}
-
-/// What a key needs beside it to be accepted.
-fn company(key: &str) -> &'static [(&'static str, &'static str)] {
-    match key {
-        "leftauth" => &[("rightauth", "secret"), ("ikev2", "insist")],
-        "rightauth" => &[("leftauth", "rsasig"), ("ikev2", "insist")],
-        _ => &[],
-    }
 }
 
 #[test]
@@ -246,6 +237,14 @@ const CONTRADICTIONS: &str = "
     type=transport leftmodecfgclient=yes                : leftmodecfgclient type
     rightsubnet=10.0.0.0/8,10.1.0.0/16                  : rightsubnet ikev2
     leftauth=rsasig rightauth=rsasig                    : leftauth ikev2
+    dpddelay=5                                          : dpddelay dpdtimeout
+    rightsubnets=2001:db8::/64                          : rightsubnets left
+    leftsubnet=2001:db8::/64 rightsubnet=10.0.0.0/8     : rightsubnet leftsubnet
+    leftsubnets=10.1.0.0/16,::/0 rightsubnet=10.0.0.0/8 : rightsubnet leftsubnets
+    nm-auto-defaults=no leftsubnet=2001:db8::/64        : right leftsubnet
+    leftsubnet=10.1.0.0/16 leftsourceip=10.2.0.1        : leftsourceip leftsubnet
+    left=192.0.2.1 leftsourceip=10.2.0.1                : leftsourceip left
+    clientaddrfamily=ipv6                               : left clientaddrfamily
 ";
 
 #[test]

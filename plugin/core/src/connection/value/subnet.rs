@@ -76,6 +76,11 @@ impl Subnet {
         Family::of(self.network)
     }
 
+    /// Whether `address` is in the subnet.
+    pub fn contains(self, address: IpAddr) -> bool {
+        Self::new(address, self.prefix).is_some_and(|other| other.network == self.network)
+    }
+
     /// Whether the subnet is one address.
     pub fn is_host(self) -> bool {
         self.prefix == self.family().bits()
@@ -298,6 +303,9 @@ mod tests {
             assert!(text.parse::<Subnet>().is_err(), "{text:?}");
         }
         assert!(Subnet::everything(Family::Ipv6).is_everything());
+        let subnet: Subnet = "10.1.0.0/16".parse().unwrap();
+        assert!(subnet.contains("10.1.255.255".parse().unwrap()));
+        assert!(!subnet.contains("10.2.0.0".parse().unwrap()) && !subnet.contains("::".parse().unwrap()));
         assert!(Subnet::host("::1".parse().unwrap()).is_host());
     }
 

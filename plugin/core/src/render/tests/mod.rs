@@ -4,7 +4,7 @@ mod properties;
 use super::*;
 use crate::{
     connection::Rendering,
-    testing::{EXAMPLES, Pairs, ends, profile},
+    testing::{EXAMPLES, Pairs, company, ends, profile},
 };
 
 const V4: LibreswanVersion = LibreswanVersion { major: 4, minor: 10 };
@@ -33,12 +33,7 @@ fn has(text: &str, line: &str) -> bool {
 #[test]
 fn every_key_is_rendered_as_the_table_says() {
     for (key, accepted, displayed, _) in EXAMPLES {
-        let company: &[(&str, &str)] = match *key {
-            "leftauth" => &[("rightauth", "secret"), ("ikev2", "insist")],
-            "rightauth" => &[("leftauth", "rsasig"), ("ikev2", "insist")],
-            _ => &[],
-        };
-        let text = conf(&[&[(*key, *accepted)], company].concat(), V4).unwrap();
+        let text = conf(&[&[(*key, *accepted)], company(key)].concat(), V4).unwrap();
         let known = crate::connection::KEYS
             .iter()
             .find(|known| known.name == *key)
@@ -82,6 +77,11 @@ fn versions_differ_where_libreswan_does() {
             Some("nic-offload=\"crypto\""),
         ),
         (&[("nic-offload", "auto")], Some("nic-offload=\"auto\""), None),
+        (
+            &[("fragmentation", "force"), ("ikev2", "insist")],
+            Some("fragmentation=\"yes\""),
+            Some("fragmentation=\"yes\""),
+        ),
         (
             &[("nic-offload", "no")],
             Some("nic-offload=\"no\""),
