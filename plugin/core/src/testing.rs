@@ -99,9 +99,8 @@ pub(crate) type Pairs<'a> = &'a [(&'a str, &'a str)];
 pub(crate) fn company(key: &str) -> Pairs<'static> {
     match key {
         "leftauth" => &[("rightauth", "secret"), ("ikev2", "insist")],
+        "rightsubnets" => &[("leftsubnet", "10.1.0.0/16")],
         "rightauth" => &[("leftauth", "rsasig"), ("ikev2", "insist")],
-        "dpddelay" => &[("dpdtimeout", "60")],
-        "dpdtimeout" => &[("dpddelay", "5")],
         _ => &[],
     }
 }

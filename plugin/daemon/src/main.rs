@@ -46,6 +46,7 @@ async fn serve() -> anyhow::Result<()> {
         bus: system.clone(),
         secrets_dir: PathBuf::from(SECRETS_DIR),
         updown: PathBuf::from(UPDOWN_PATH),
+        starting: tokio::sync::Mutex::default(),
     }));
     bus::serve(&system, &registry)
         .await

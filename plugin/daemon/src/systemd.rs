@@ -25,6 +25,7 @@ const START_TIME_OUT: Duration = Duration::from_secs(45);
 )]
 trait Systemd {
     fn subscribe(&self) -> zbus::Result<()>;
+    fn unsubscribe(&self) -> zbus::Result<()>;
     fn start_unit(&self, name: &str, mode: &str) -> zbus::Result<OwnedObjectPath>;
     #[zbus(signal)]
     fn job_removed(&self, id: u32, job: OwnedObjectPath, unit: String, result: String) -> zbus::Result<()>;
@@ -53,9 +54,16 @@ async fn start(bus: &Connection) -> zbus::Result<String> {
         .cache_properties(zbus::proxy::CacheProperties::No)
         .build()
         .await?;
-    // Without a subscriber systemd sends no JobRemoved; subscribing before asking loses none.
-    let mut removed = systemd.receive_job_removed().await?;
+    // Without a subscriber systemd sends no JobRemoved; one that stays would hear of every unit's changes.
     systemd.subscribe().await?;
+    let result = job_result(&systemd).await;
+    systemd.unsubscribe().await?;
+    result
+}
+
+async fn job_result(systemd: &SystemdProxy<'_>) -> zbus::Result<String> {
+    // Listening before asking loses no signal.
+    let mut removed = systemd.receive_job_removed().await?;
     let job = systemd.start_unit(IPSEC_UNIT, "replace").await?;
     while let Some(signal) = removed.next().await {
         let arguments = signal.args()?;

@@ -1,6 +1,11 @@
 //! The adapter between a caller that does what NetworkManager does and a daemon, over pairs of sockets:
 //! no bus, no root.
 
+#![allow(
+    missing_docs,
+    reason = "what zbus's interface macro generates carries no documentation"
+)]
+
 use std::{collections::HashMap, path::PathBuf, sync::Arc, time::Duration};
 
 use futures_util::StreamExt;
@@ -113,6 +118,7 @@ async fn before_the_real_daemon() -> NetworkManager {
         bus: daemon.clone(),
         secrets_dir: nowhere.clone(),
         updown: nowhere,
+        starting: tokio::sync::Mutex::default(),
     };
     bus::serve(&daemon, &Arc::new(Registry::new(host))).await.unwrap();
     NetworkManager::with(client, vec![daemon]).await

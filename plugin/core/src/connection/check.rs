@@ -284,13 +284,6 @@ fn version(connection: &Connection) -> Checked {
     if connection.ike_version() == IkeVersion::V2 {
         return Ok(());
     }
-    if connection.dpddelay.is_some() != connection.dpdtimeout.is_some() {
-        return Err(InvalidProfile::conflict(
-            "dpddelay",
-            "dpdtimeout",
-            "must be given together with IKEv1",
-        ));
-    }
     for (key, selectors) in [
         ("leftsubnet", &connection.leftsubnet),
         ("rightsubnet", &connection.rightsubnet),

@@ -4,7 +4,7 @@ use std::{fmt::Write, net::IpAddr, path::Path};
 
 use super::{LeftEnd, LibreswanVersion, RenderOptions, ResolvedEnds, RightEnd};
 use crate::{
-    connection::{Connection, Family, IkeVersion, Rendering, Selectors, Setting, value},
+    connection::{Connection, Family, IkeVersion, Rendering, Selectors, Setting, Subnet, Subnets, value},
     profile::Profile,
 };
 
@@ -64,6 +64,7 @@ pub fn ipsec_conf(
     {
         section.line("rightsubnet", &everything.to_string())?;
     }
+    section.sides_of_subnets(&profile.connection, ends)?;
     for setting in profile.connection.settings() {
         match setting.rendering {
             Rendering::Same => section.line(setting.key, &setting.value)?,
@@ -155,6 +156,45 @@ impl Section {
             (false, IkeVersion::V2) => self.line("ikev2", "insist"),
             (false, IkeVersion::V1) => self.line("ikev2", "no"),
         }
+    }
+
+    /// Adds what libreswan 4 needs beside `leftsubnets` or `rightsubnets`: without the other side's subnet it drops the
+    /// connection without a word, and lists it reads in the family of the ends alone.
+    fn sides_of_subnets(&mut self, connection: &Connection, ends: &ResolvedEnds) -> Result<(), RenderError> {
+        let (left, right) = (connection.leftsubnets.as_ref(), connection.rightsubnets.as_ref());
+        if self.is_five() {
+            return Ok(());
+        }
+        for (key, list) in [("leftsubnets", left), ("rightsubnets", right)] {
+            let mut families = list
+                .into_iter()
+                .flat_map(Subnets::as_slice)
+                .map(|subnet| Some(subnet.family()));
+            if families.any(|family| family != ends.family()) {
+                return Err(
+                    self.unsupported(key, "a list of subnets of another address family than the ends'")
+                );
+            }
+        }
+        if right.is_some() && left.is_none() && connection.leftsubnet.is_none() {
+            return match ends.left {
+                LeftEnd::Ip(address) if !connection.is_mode_config_client() => {
+                    self.line("leftsubnet", &Subnet::host(address).to_string())
+                }
+                _ => Err(self.unsupported("rightsubnets", "a list of subnets without leftsubnet")),
+            };
+        }
+        let has_remote =
+            connection.rightsubnet.is_some() || connection.default_remote_subnet(Family::Ipv4).is_some();
+        if left.is_some() && right.is_none() && !has_remote {
+            return match ends.right {
+                RightEnd::Ip(address) => self.line("rightsubnet", &Subnet::host(address).to_string()),
+                RightEnd::Any => {
+                    Err(self.unsupported("leftsubnets", "a list of subnets without rightsubnet"))
+                }
+            };
+        }
+        Ok(())
     }
 
     fn selectors(&mut self, key: &'static str, selectors: Option<&Selectors>) -> Result<(), RenderError> {

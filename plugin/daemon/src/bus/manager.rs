@@ -18,6 +18,9 @@ use crate::{client::Client, connection::Registry};
 /// A configuration dictionary on its way to the bus.
 type Dictionary = HashMap<&'static str, Value<'static>>;
 
+/// Most characters of an untrusted text that are logged.
+const SHOWN: usize = 64;
+
 /// Brings connections up and down for the adapters.
 pub struct Manager {
     registry: Arc<Registry>,
@@ -27,6 +30,15 @@ impl Manager {
     pub(super) fn new(registry: Arc<Registry>) -> Self {
         Self { registry }
     }
+}
+
+/// A text of the profile's `connection` setting as far as it can be shown: the profile is not to be trusted.
+fn text(settings: &Settings, key: &str) -> String {
+    let value = settings.get("connection").and_then(|section| section.get(key));
+    let text = value
+        .and_then(|value| value.downcast_ref::<&str>().ok())
+        .unwrap_or_default();
+    text.chars().take(SHOWN).flat_map(char::escape_debug).collect()
 }
 
 #[zbus::interface(name = "org.nmstate.Ipsec1.Manager")]
@@ -39,7 +51,13 @@ impl Manager {
         #[zbus(connection)] bus: &zbus::Connection,
     ) -> Result<(), PluginError> {
         let profile = Profile::from_settings(&connection).map_err(|error| {
-            tracing::error!(reason = "invalid-profile", "refused a profile: {error}");
+            let (id, uuid) = (text(&connection, "id"), text(&connection, "uuid"));
+            tracing::error!(
+                connection = id,
+                uuid,
+                reason = "invalid-profile",
+                "connection '{id}' refused: {error}"
+            );
             PluginError::InvalidConnection(error.to_string())
         })?;
         let client = Client::new(bus.clone(), header.sender().map(|name| name.to_owned().into()));

@@ -31,6 +31,8 @@ pub struct Host {
     pub secrets_dir: PathBuf,
     /// The program that pluto runs as `leftupdown`.
     pub updown: PathBuf,
+    /// Held while pluto is being started, so that one connection does it for all.
+    pub starting: tokio::sync::Mutex<()>,
 }
 
 /// The connections, by UUID.

@@ -27,7 +27,9 @@ const REPORT_TIME_OUT: Duration = Duration::from_secs(10);
 pub(super) fn has_one_pair(profile: &Profile) -> bool {
     let connection = &profile.connection;
     let sides = [&connection.leftsubnet, &connection.rightsubnet];
-    let one_each = sides.iter().all(|side| side.as_ref().is_none_or(Selectors::is_simple));
+    let one_each = sides
+        .iter()
+        .all(|side| side.as_ref().is_none_or(Selectors::is_simple));
     one_each && connection.leftsubnets.is_none() && connection.rightsubnets.is_none()
 }
 
@@ -67,11 +69,7 @@ pub(super) async fn load(host: &Host, profile: &Profile, ends: &ResolvedEnds) ->
     let added = if running? {
         added
     } else {
-        systemd::start_ipsec(&host.bus).await?;
-        if !host.libreswan.listen().await? {
-            let detail = format!("{} runs but does not answer whack", systemd::IPSEC_UNIT);
-            return Err(Reason::PlutoDown { detail });
-        }
+        start_pluto(host).await?;
         host.libreswan.add(&name, configuration).await
     };
     match added {
@@ -85,6 +83,21 @@ pub(super) async fn load(host: &Host, profile: &Profile, ends: &ResolvedEnds) ->
                 Reason::ConfigurationRefused { detail }
             })),
     }
+}
+
+/// Has systemd start pluto and waits until it answers. Of several connections that find it down, the first
+/// starts it.
+async fn start_pluto(host: &Host) -> Result<(), Reason> {
+    let _turn = host.starting.lock().await;
+    if host.libreswan.listen().await? {
+        return Ok(());
+    }
+    systemd::start_ipsec(&host.bus).await?;
+    if host.libreswan.listen().await? {
+        return Ok(());
+    }
+    let detail = format!("{} runs but does not answer whack", systemd::IPSEC_UNIT);
+    Err(Reason::PlutoDown { detail })
 }
 
 /// Has pluto negotiate, or set a trap if the profile is to come up on demand.

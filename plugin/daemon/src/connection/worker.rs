@@ -215,7 +215,7 @@ impl Worker {
         let Some(current) = &self.current else { return };
         let profile = &current.profile;
         let milliseconds = u64::try_from(current.since.elapsed().as_millis()).unwrap_or(u64::MAX);
-        tracing::info!(connection = %profile.id, uuid = %self.uuid, milliseconds, "connection is up");
+        tracing::info!(connection = %profile.id, uuid = %self.uuid, milliseconds, "connection '{}' is up", profile.id);
         current
             .client
             .tell_configuration(&self.uuid, &ip_config::network_config(profile, ends, reports))

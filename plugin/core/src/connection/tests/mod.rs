@@ -237,7 +237,6 @@ const CONTRADICTIONS: &str = "
     type=transport leftmodecfgclient=yes                : leftmodecfgclient type
     rightsubnet=10.0.0.0/8,10.1.0.0/16                  : rightsubnet ikev2
     leftauth=rsasig rightauth=rsasig                    : leftauth ikev2
-    dpddelay=5                                          : dpddelay dpdtimeout
     rightsubnets=2001:db8::/64                          : rightsubnets left
     leftsubnet=2001:db8::/64 rightsubnet=10.0.0.0/8     : rightsubnet leftsubnet
     leftsubnets=10.1.0.0/16,::/0 rightsubnet=10.0.0.0/8 : rightsubnet leftsubnets

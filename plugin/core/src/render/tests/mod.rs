@@ -233,3 +233,38 @@ fn secrets_are_written_only_where_they_are_used() {
     );
     assert_eq!(of(&[], &[("xauthpassword", "y")]), None);
 }
+
+#[test]
+fn lists_of_subnets_have_another_side_for_libreswan_4() {
+    let manual = [("ikev2", "insist"), ("nm-auto-defaults", "no")];
+    let render = |more: Pairs, left: &str, version| {
+        let pairs = [&manual, more].concat();
+        ipsec_conf(
+            &profile(&pairs, &[]),
+            &ends(left, "192.0.2.252"),
+            version,
+            &options(),
+        )
+    };
+    let right = [("rightsubnets", "10.3.0.0/16,10.4.0.0/16")];
+    assert!(has(
+        &render(&right, "192.0.2.1", V4).unwrap(),
+        "leftsubnet=\"192.0.2.1/32\""
+    ));
+    assert!(!render(&right, "192.0.2.1", V5).unwrap().contains("leftsubnet="));
+    assert!(render(&right, "%defaultroute", V4).is_err());
+    let left = [("leftsubnets", "10.3.0.0/16,10.4.0.0/16")];
+    assert!(has(
+        &render(&left, "192.0.2.1", V4).unwrap(),
+        "rightsubnet=\"192.0.2.252/32\""
+    ));
+    let client = [("leftmodecfgclient", "yes"), right[0]];
+    assert!(render(&client, "192.0.2.1", V4).is_err() && render(&client, "192.0.2.1", V5).is_ok());
+    let other_family = [
+        ("leftsubnets", "2001:db8:1::/48"),
+        ("rightsubnets", "2001:db8:2::/48"),
+    ];
+    let fault = render(&other_family, "192.0.2.1", V4).unwrap_err();
+    assert!(fault.to_string().contains("another address family"), "{fault}");
+    assert!(render(&other_family, "192.0.2.1", V5).is_ok());
+}
