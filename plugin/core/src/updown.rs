@@ -11,6 +11,7 @@ use crate::connection::{ConnType, Family, HostName, InterfaceName, Subnet, value
 pub const FORWARDED: &[&str] = &[
     "PLUTO_VERB",
     "PLUTO_CONNECTION",
+    "PLUTO_CONNECTION_TYPE",
     "PLUTO_INTERFACE",
     "PLUTO_VIRT_INTERFACE",
     "PLUTO_XFRMI_ROUTE",
@@ -29,9 +30,7 @@ pub const FORWARDED: &[&str] = &[
     "PLUTO_PEER_DOMAIN_INFO",
     "PLUTO_PEER_BANNER",
     "PLUTO_SA_REQID",
-    "PLUTO_SA_TYPE",
     "PLUTO_MTU",
-    "PLUTO_UNIQUEID",
     "PLUTO_MOBIKE_EVENT",
     "SPI_IN",
     "SPI_OUT",
@@ -116,17 +115,15 @@ pub struct Updown {
     pub banner: Option<String>,
     /// `PLUTO_SA_REQID`: the request id of the kernel's policies.
     pub reqid: Option<u32>,
-    /// `PLUTO_SA_TYPE`: the mode.
-    pub sa_type: Option<ConnType>,
+    /// `PLUTO_CONNECTION_TYPE`: the mode.
+    pub conn_type: Option<ConnType>,
     /// `PLUTO_MTU`: largest packet on the routes, in bytes.
     pub mtu: Option<u32>,
-    /// `PLUTO_UNIQUEID`: serial number, where pluto gives one.
-    pub unique_id: Option<String>,
     /// Whether an established tunnel is moving to another address (`PLUTO_MOBIKE_EVENT`).
     pub is_mobike_move: bool,
-    /// `SPI_IN`, where pluto gives one.
+    /// `SPI_IN`, where pluto gives one: as libreswan 5.2 fills it in, the SPI of the packets to the peer.
     pub spi_in: Option<u32>,
-    /// `SPI_OUT`, where pluto gives one.
+    /// `SPI_OUT`, where pluto gives one: the SPI of the packets from the peer.
     pub spi_out: Option<u32>,
 }
 
@@ -180,13 +177,12 @@ impl Updown {
             domains: variables.peer_list("PLUTO_PEER_DOMAIN_INFO", |text| text.parse().ok()),
             banner: variables.banner(),
             reqid: variables.optional("PLUTO_SA_REQID", "a number", parse_number)?,
-            sa_type: variables
-                .text("PLUTO_SA_TYPE")
-                .and_then(|text| text.to_ascii_lowercase().parse().ok()),
+            conn_type: variables
+                .text("PLUTO_CONNECTION_TYPE")
+                .and_then(|text| text.parse().ok()),
             mtu: variables
                 .optional("PLUTO_MTU", "a number", parse_number)?
                 .filter(|mtu| *mtu > 0),
-            unique_id: variables.optional("PLUTO_UNIQUEID", "a word", parse_connection)?,
             is_mobike_move: variables.text("PLUTO_MOBIKE_EVENT") == Some("yes"),
             spi_in: variables
                 .optional("SPI_IN", "a number", parse_number)?

@@ -101,6 +101,6 @@ impl Client {
 /// A client that cannot be told is gone or going; its watch takes the connection down.
 fn warn_unless(sent: zbus::Result<()>, uuid: &Uuid) {
     if let Err(error) = sent {
-        tracing::warn!(%uuid, "failed to tell the client of the connection: {error}");
+        tracing::warn!(ipsec_uuid = %uuid, nm_connection = %uuid, "failed to tell the client of the connection: {error}");
     }
 }

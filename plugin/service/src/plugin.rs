@@ -141,13 +141,16 @@ impl Plugin {
         let Err(error) = self.daemon.activate(&connection).await else {
             return Ok(());
         };
-        self.apply(Event::Refused, &emitter).await?;
-        Err(match error {
+        let error = match error {
             PluginError::ZBus(error) => PluginError::LaunchFailed(format!(
                 "failed to hand the connection to nmstate-ipsecd: {error}; see 'systemctl status nmstate-ipsecd'"
             )),
             refused => refused,
-        })
+        };
+        // NetworkManager keeps the error to itself, and what stands on standard error in its journal.
+        eprintln!("connection {} refused: {error}", uuid(&connection).escape_debug());
+        self.apply(Event::Refused, &emitter).await?;
+        Err(error)
     }
 
     /// Interactive secrets are not offered; NetworkManager then calls `Connect`.

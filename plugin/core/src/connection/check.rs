@@ -8,7 +8,6 @@ type Checked = Result<(), InvalidProfile>;
 /// Checks what the profile says, before anything is filled in.
 pub(super) fn as_written(connection: &Connection) -> Checked {
     host_families(connection)?;
-    client_families(connection)?;
     source_address(connection)?;
     subnet_spelling(connection)?;
     authentication(connection)
@@ -16,6 +15,7 @@ pub(super) fn as_written(connection: &Connection) -> Checked {
 
 /// Checks what holds only of the whole connection.
 pub(super) fn as_filled_in(connection: &Connection) -> Checked {
+    client_families(connection)?;
     transport(connection)?;
     version(connection)
 }
@@ -52,7 +52,10 @@ fn client_families(connection: &Connection) -> Checked {
         ["leftsubnet", "leftsubnets", "left"],
         connection.leftsubnet.as_ref(),
         connection.leftsubnets.as_ref(),
-        connection.host_family(),
+        // An address from the peer is of the family that is asked for.
+        connection
+            .host_family()
+            .filter(|_| !connection.is_mode_config_client()),
     );
     let right = Side::new(
         ["rightsubnet", "rightsubnets", "right"],

@@ -158,6 +158,18 @@ impl Connection {
         self.fills_in_remote_subnet().then(|| Subnet::everything(family))
     }
 
+    /// The `leftsubnet` that an address from the peer needs where the protected traffic is of another family than the
+    /// ends: everything of that family, which the peer narrows down to the address.
+    pub fn default_local_subnet(&self, ends: Family) -> Option<Subnet> {
+        let is_missing = self.leftsubnet.is_none() && self.leftsubnets.is_none();
+        let of_remote = subnets_of(self.rightsubnet.as_ref(), self.rightsubnets.as_ref());
+        let family = self
+            .clientaddrfamily
+            .or_else(|| of_remote.first().map(|subnet| subnet.family()))?;
+        let is_wanted = is_missing && self.is_mode_config_client() && family != ends;
+        is_wanted.then(|| Subnet::everything(family))
+    }
+
     /// Whether `nm-auto-defaults` fills in a `rightsubnet`.
     fn fills_in_remote_subnet(&self) -> bool {
         let is_missing = self.rightsubnet.is_none() && self.rightsubnets.is_none();

@@ -58,11 +58,15 @@ pub fn ipsec_conf(
     section.line("auto", "add")?;
     section.line("left", &left(ends.left))?;
     section.line("right", &right(ends.right))?;
-    if let Some(everything) = profile
-        .connection
-        .default_remote_subnet(ends.family().unwrap_or(Family::Ipv4))
-    {
-        section.line("rightsubnet", &everything.to_string())?;
+    let family = ends.family().unwrap_or(Family::Ipv4);
+    let defaults = [
+        ("leftsubnet", profile.connection.default_local_subnet(family)),
+        ("rightsubnet", profile.connection.default_remote_subnet(family)),
+    ];
+    for (key, subnet) in defaults {
+        if let Some(everything) = subnet {
+            section.line(key, &everything.to_string())?;
+        }
     }
     section.sides_of_subnets(&profile.connection, ends)?;
     for setting in profile.connection.settings() {

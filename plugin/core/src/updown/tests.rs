@@ -24,7 +24,7 @@ fn variables(replaced: &[(&'static str, &str)]) -> Vec<(String, String)> {
         ("PLUTO_PEER_DOMAIN_INFO", "example.org corp.example.org"),
         ("PLUTO_PEER_BANNER", "Welcome"),
         ("PLUTO_SA_REQID", "16389"),
-        ("PLUTO_SA_TYPE", "tunnel"),
+        ("PLUTO_CONNECTION_TYPE", "tunnel"),
         ("PLUTO_MTU", "0"),
         ("SPI_IN", "0x1a2b"),
         ("SPI_OUT", "0xffffffff"),
@@ -79,7 +79,7 @@ fn an_established_tunnel_is_read() {
     );
     assert_eq!(updown.banner.as_deref(), Some("Welcome"));
     assert_eq!(
-        (updown.reqid, updown.sa_type, updown.mtu),
+        (updown.reqid, updown.conn_type, updown.mtu),
         (Some(16389), Some(ConnType::Tunnel), None)
     );
     assert_eq!((updown.spi_in, updown.spi_out), (Some(0x1a2b), Some(u32::MAX)));

@@ -53,9 +53,10 @@ impl Manager {
         let profile = Profile::from_settings(&connection).map_err(|error| {
             let (id, uuid) = (text(&connection, "id"), text(&connection, "uuid"));
             tracing::error!(
-                connection = id,
-                uuid,
-                reason = "invalid-profile",
+                ipsec_connection = id,
+                ipsec_uuid = uuid,
+                nm_connection = uuid,
+                ipsec_reason = "invalid-profile",
                 "connection '{id}' refused: {error}"
             );
             PluginError::InvalidConnection(error.to_string())

@@ -165,15 +165,17 @@ fn time_left(profile: &Profile, since: Instant) -> Duration {
 pub(super) async fn unload(host: &Host, profile: &Profile) {
     let name = profile.pluto_name();
     if let Err(reason) = host.libreswan.delete(&name).await {
-        tracing::warn!(uuid = %profile.uuid, "failed to take '{name}' out of pluto: {reason}");
+        tracing::warn!(ipsec_uuid = %profile.uuid, nm_connection = %profile.uuid, "failed to take '{name}' out of pluto: {reason}");
     }
     match secrets_file::remove(&host.secrets_dir, &profile.uuid) {
         Ok(false) => {}
         Ok(true) => {
             if let Err(reason) = host.libreswan.reread_secrets().await {
-                tracing::warn!(uuid = %profile.uuid, "failed to have pluto forget the secret: {reason}");
+                tracing::warn!(ipsec_uuid = %profile.uuid, nm_connection = %profile.uuid, "failed to have pluto forget the secret: {reason}");
             }
         }
-        Err(error) => tracing::error!(uuid = %profile.uuid, "failed to remove the secrets file: {error}"),
+        Err(error) => {
+            tracing::error!(ipsec_uuid = %profile.uuid, nm_connection = %profile.uuid, "failed to remove the secrets file: {error}")
+        }
     }
 }

@@ -152,7 +152,7 @@ impl Worker {
             .as_ref()
             .is_some_and(|current| current.number == number)
         {
-            tracing::warn!(uuid = %self.uuid, "whoever asked for the connection has left the bus; taking it down");
+            tracing::warn!(ipsec_uuid = %self.uuid, nm_connection = %self.uuid, "whoever asked for the connection has left the bus; taking it down");
             self.step(Event::Deactivate).await;
         }
     }
@@ -214,8 +214,8 @@ impl Worker {
     async fn announce(&self, ends: &ResolvedEnds, reports: &[Updown]) {
         let Some(current) = &self.current else { return };
         let profile = &current.profile;
-        let milliseconds = u64::try_from(current.since.elapsed().as_millis()).unwrap_or(u64::MAX);
-        tracing::info!(connection = %profile.id, uuid = %self.uuid, milliseconds, "connection '{}' is up", profile.id);
+        let ipsec_milliseconds = u64::try_from(current.since.elapsed().as_millis()).unwrap_or(u64::MAX);
+        tracing::info!(ipsec_connection = %profile.id, ipsec_uuid = %self.uuid, nm_connection = %self.uuid, ipsec_milliseconds, "connection '{}' is up", profile.id);
         current
             .client
             .tell_configuration(&self.uuid, &ip_config::network_config(profile, ends, reports))
@@ -225,9 +225,10 @@ impl Worker {
     async fn fail(&self, reason: &Reason) {
         let Some(current) = &self.current else { return };
         tracing::error!(
-            connection = %current.profile.id,
-            uuid = %self.uuid,
-            reason = reason.code(),
+            ipsec_connection = %current.profile.id,
+            ipsec_uuid = %self.uuid,
+            nm_connection = %self.uuid,
+            ipsec_reason = reason.code(),
             "connection '{}' failed: {reason}",
             current.profile.id
         );

@@ -237,13 +237,13 @@ const CONTRADICTIONS: &str = "
     type=transport leftmodecfgclient=yes                : leftmodecfgclient type
     rightsubnet=10.0.0.0/8,10.1.0.0/16                  : rightsubnet ikev2
     leftauth=rsasig rightauth=rsasig                    : leftauth ikev2
-    rightsubnets=2001:db8::/64                          : rightsubnets left
+    leftmodecfgclient=no rightsubnets=2001:db8::/64     : rightsubnets left
     leftsubnet=2001:db8::/64 rightsubnet=10.0.0.0/8     : rightsubnet leftsubnet
     leftsubnets=10.1.0.0/16,::/0 rightsubnet=10.0.0.0/8 : rightsubnet leftsubnets
     nm-auto-defaults=no leftsubnet=2001:db8::/64        : right leftsubnet
     leftsubnet=10.1.0.0/16 leftsourceip=10.2.0.1        : leftsourceip leftsubnet
     left=192.0.2.1 leftsourceip=10.2.0.1                : leftsourceip left
-    clientaddrfamily=ipv6                               : left clientaddrfamily
+    leftmodecfgclient=no clientaddrfamily=ipv6          : left clientaddrfamily
 ";
 
 #[test]

@@ -268,3 +268,20 @@ fn lists_of_subnets_have_another_side_for_libreswan_4() {
     assert!(fault.to_string().contains("another address family"), "{fault}");
     assert!(render(&other_family, "192.0.2.1", V5).is_ok());
 }
+
+#[test]
+fn an_address_of_another_family_gets_a_subnet() {
+    let client = [("ikev2", "insist"), ("clientaddrfamily", "ipv6")];
+    let text = conf(&client, V5).unwrap();
+    assert!(
+        has(&text, "leftsubnet=\"::/0\"") && has(&text, "rightsubnet=\"::/0\""),
+        "{text}"
+    );
+    let text = conf(&[("ikev2", "insist"), ("rightsubnet", "2001:db8::/48")], V5).unwrap();
+    assert!(
+        has(&text, "leftsubnet=\"::/0\"") && has(&text, "rightsubnet=\"2001:db8::/48\""),
+        "{text}"
+    );
+    let same_family = [("ikev2", "insist"), ("rightsubnet", "10.0.0.0/8")];
+    assert!(!conf(&same_family, V5).unwrap().contains("leftsubnet"));
+}
