@@ -3,7 +3,7 @@
 use futures_util::StreamExt;
 use nmstate_ipsec_core::{
     contract::{DAEMON_PATH, ServiceState},
-    ip_config::NetworkConfig,
+    ip_config::{Ip4Config, Ip6Config, NetworkConfig},
     profile::Uuid,
     reason::Reason,
 };
@@ -40,12 +40,12 @@ impl Client {
         let ip4 = configuration
             .ip4
             .as_ref()
-            .map(|ip4| ip4.to_dict())
+            .map(Ip4Config::to_dict)
             .unwrap_or_default();
         let ip6 = configuration
             .ip6
             .as_ref()
-            .map(|ip6| ip6.to_dict())
+            .map(Ip6Config::to_dict)
             .unwrap_or_default();
         let sent = match self.emitter() {
             Ok(to) => Manager::network_configuration(&to, uuid.as_str(), config, ip4, ip6).await,

@@ -98,16 +98,15 @@ pub fn step(state: State, event: Event, one_pair: bool) -> (State, Vec<Effect>) 
     use State::{Idle, Loading, Negotiating, Preparing, Unloading, Up};
     match (state, event) {
         (Idle, Event::Activate) => (Preparing, vec![Effect::Prepare]),
-        (Preparing, Event::Prepared(Ok(ends))) => (Loading(ends.clone()), vec![Effect::Load(ends)]),
-        (Loading(ends), Event::Loaded(Ok(()))) => (
-            Negotiating(ends.clone(), Vec::new()),
-            vec![Effect::Negotiate(ends)],
-        ),
+        (Preparing, Event::Prepared(Ok(ends))) => (Loading(ends), vec![Effect::Load(ends)]),
+        (Loading(ends), Event::Loaded(Ok(()))) => {
+            (Negotiating(ends, Vec::new()), vec![Effect::Negotiate(ends)])
+        }
         (Negotiating(ends, reports), Event::Reported(report)) => reported(ends, reports, *report, one_pair),
         (Negotiating(ends, reports), Event::Negotiated(Ok(progress))) => {
             if progress != Progress::Routed && reports.is_empty() {
                 return (
-                    Negotiating(ends.clone(), reports),
+                    Negotiating(ends, reports),
                     vec![Effect::AwaitReport(ends, progress)],
                 );
             }
@@ -147,7 +146,7 @@ fn reported(
 
 fn up(ends: ResolvedEnds, reports: Vec<Updown>) -> (State, Vec<Effect>) {
     (
-        State::Up(ends.clone(), reports.clone()),
+        State::Up(ends, reports.clone()),
         vec![Effect::Announce(ends, reports)],
     )
 }

@@ -175,7 +175,7 @@ pub(super) async fn unload(host: &Host, profile: &Profile) {
             }
         }
         Err(error) => {
-            tracing::error!(ipsec_uuid = %profile.uuid, nm_connection = %profile.uuid, "failed to remove the secrets file: {error}")
+            tracing::error!(ipsec_uuid = %profile.uuid, nm_connection = %profile.uuid, "failed to remove the secrets file: {error}");
         }
     }
 }

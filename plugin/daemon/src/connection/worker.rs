@@ -138,7 +138,7 @@ impl Worker {
         {
             // A client that registers again, not a new wish: the tunnel stays as it is.
             *current = activation;
-            let (ends, reports) = (ends.clone(), reports.clone());
+            let (ends, reports) = (*ends, reports.clone());
             return self.announce(&ends, &reports).await;
         }
         self.next = Some(activation);
