@@ -21,6 +21,8 @@ use crate::profile::InvalidProfile;
 pub enum Rendering {
     /// Under its own name, its value as displayed.
     Same,
+    /// The same without quotes: libreswan 4 reads a number between quotes as 0.
+    Number,
     /// Name, value or presence depend on libreswan's version or on the resolved ends: the renderer decides.
     Special,
     /// Not at all: the key is this project's or NetworkManager's.
@@ -211,15 +213,15 @@ keys! {
     /// What the network card does.
     nic_offload: NicOffload = "nic-offload" => Special;
     /// How many packets may come out of order.
-    replay_window: ReplayWindow = "replay-window" => Same;
+    replay_window: ReplayWindow = "replay-window" => Number;
     /// Largest packet on the routes through the tunnel, in bytes.
-    mtu: Mtu = "mtu" => Same;
+    mtu: Mtu = "mtu" => Number;
     /// Virtual interface for the tunnel's traffic.
-    ipsec_interface: IpsecInterface = "ipsec-interface" => Same;
+    ipsec_interface: IpsecInterface = "ipsec-interface" => Number;
     /// Mark on the kernel's policies and states.
     mark: Mark = "mark" => Same;
     /// Priority of the kernel's policies.
-    priority: Priority = "priority" => Same;
+    priority: Priority = "priority" => Number;
 
     /// Make of an IKEv1 gateway; kept for existing profiles.
     vendor: Note = "vendor" => Never;

@@ -72,6 +72,7 @@ pub fn ipsec_conf(
     for setting in profile.connection.settings() {
         match setting.rendering {
             Rendering::Same => section.line(setting.key, &setting.value)?,
+            Rendering::Number => section.number(setting.key, &setting.value)?,
             Rendering::Special => section.special(&profile.connection, &setting)?,
             Rendering::Never => {}
         }
@@ -114,7 +115,16 @@ struct Section {
 }
 
 impl Section {
-    /// Adds a line; the one place where lines come from.
+    /// Adds a line with a number or a bare word.
+    fn number(&mut self, key: &'static str, value: &str) -> Result<(), RenderError> {
+        if value.is_empty() || !value.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
+            return Err(RenderError::Unwritable { key });
+        }
+        let _ = writeln!(self.text, "\t{key}={value}");
+        Ok(())
+    }
+
+    /// Adds a line with any other value.
     fn line(&mut self, key: &'static str, value: &str) -> Result<(), RenderError> {
         if !value.chars().all(value::is_quotable) {
             return Err(RenderError::Unwritable { key });
@@ -141,6 +151,7 @@ impl Section {
             "ikev2" => self.ike_version(connection.ike_version()),
             // libreswan 5 knows the one no more, and tries without end whatever the other says.
             "dpdaction" | "keyingtries" if self.is_five() => Ok(()),
+            "keyingtries" => self.number("keyingtries", &setting.value),
             // Both versions warn of what is of no use to IKEv2.
             "dpdtimeout" if connection.ike_version() == IkeVersion::V2 => Ok(()),
             "fragmentation" if connection.ike_version() == IkeVersion::V2 && setting.value == "force" => {

@@ -1,7 +1,7 @@
 //! Rendering a profile for libreswan: a configuration for `addconn --config -` and a secrets file.
 //!
-//! Everything is written from typed values, every value between double quotes. What cannot stand there makes an error of
-//! [`ipsec_conf`], whatever the types let through: a line of a profile's choosing cannot come about.
+//! Everything is written from typed values, numbers bare, every other value between double quotes. What cannot stand
+//! there makes an error of [`ipsec_conf`], whatever the types let through: a line of a profile's choosing cannot come about.
 
 use std::{net::IpAddr, path::Path};
 

@@ -1,3 +1,5 @@
+mod captured;
+
 use std::collections::HashMap;
 
 use proptest::prelude::*;
