@@ -30,6 +30,13 @@ pub trait Manager {
     /// `InvalidConnection` of [`crate::contract::PluginError`], naming key and value; nothing was begun.
     fn activate(&self, connection: &Settings) -> Result<(), crate::contract::PluginError>;
 
+    /// Takes over a connection that was up under an earlier daemon; it stays as it is if pluto has it, and is
+    /// brought back if not.
+    ///
+    /// # Errors
+    /// As those of `Activate`.
+    fn register(&self, connection: &Settings) -> Result<(), crate::contract::PluginError>;
+
     /// Takes a connection down; answered when pluto has nothing left of it.
     ///
     /// # Errors

@@ -5,6 +5,7 @@
 pub mod bus;
 pub mod client;
 pub mod connection;
+pub mod kernel;
 pub mod libreswan;
 pub mod log;
 pub mod nss;

@@ -10,6 +10,7 @@ use nmstate_ipsecd::{
     libreswan::Libreswan,
     log,
     secrets_file::SECRETS_DIR,
+    systemd,
 };
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -47,7 +48,11 @@ async fn serve() -> anyhow::Result<()> {
         secrets_dir: PathBuf::from(SECRETS_DIR),
         updown: PathBuf::from(UPDOWN_PATH),
         starting: tokio::sync::Mutex::default(),
+        recheck: tokio::sync::Notify::new(),
     }));
+    if let Err(error) = systemd::subscribe(&system).await {
+        tracing::warn!("systemd does not tell of its units: {error}");
+    }
     bus::serve(&system, &registry)
         .await
         .context("failed to put the objects onto the bus")?;
@@ -57,6 +62,7 @@ async fn serve() -> anyhow::Result<()> {
         .await
         .with_context(|| format!("failed to take the name {DAEMON_NAME}"))?;
     tracing::info!("ready");
+    tokio::spawn(async move { registry.watch().await });
     stop.recv().await;
     // Tunnels stay: the adapters register them again with the next daemon.
     Ok(())

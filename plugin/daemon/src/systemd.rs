@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use futures_util::StreamExt;
 use nmstate_ipsec_core::reason::Reason;
-use zbus::{Connection, zvariant::OwnedObjectPath};
+use zbus::{Connection, proxy::CacheProperties, zvariant::OwnedObjectPath};
 
 /// The unit that runs pluto.
 pub const IPSEC_UNIT: &str = "ipsec.service";
@@ -23,12 +23,30 @@ const START_TIME_OUT: Duration = Duration::from_secs(45);
     default_path = "/org/freedesktop/systemd1",
     gen_blocking = false
 )]
-trait Systemd {
+trait Manager {
     fn subscribe(&self) -> zbus::Result<()>;
-    fn unsubscribe(&self) -> zbus::Result<()>;
+    fn load_unit(&self, name: &str) -> zbus::Result<OwnedObjectPath>;
     fn start_unit(&self, name: &str, mode: &str) -> zbus::Result<OwnedObjectPath>;
     #[zbus(signal)]
     fn job_removed(&self, id: u32, job: OwnedObjectPath, unit: String, result: String) -> zbus::Result<()>;
+}
+
+#[zbus::proxy(
+    interface = "org.freedesktop.systemd1.Unit",
+    default_service = "org.freedesktop.systemd1",
+    gen_blocking = false
+)]
+trait Unit {
+    #[zbus(property)]
+    fn active_state(&self) -> zbus::Result<String>;
+}
+
+/// Has systemd send its signals to this connection, once for the daemon's life.
+///
+/// # Errors
+/// systemd is not there.
+pub async fn subscribe(bus: &Connection) -> zbus::Result<()> {
+    manager(bus).await?.subscribe().await
 }
 
 /// Starts the unit of pluto and waits until systemd holds it for started.
@@ -50,18 +68,7 @@ pub async fn start_ipsec(bus: &Connection) -> Result<(), Reason> {
 
 /// The result of the start job, in systemd's words.
 async fn start(bus: &Connection) -> zbus::Result<String> {
-    let systemd = SystemdProxy::builder(bus)
-        .cache_properties(zbus::proxy::CacheProperties::No)
-        .build()
-        .await?;
-    // Without a subscriber systemd sends no JobRemoved; one that stays would hear of every unit's changes.
-    systemd.subscribe().await?;
-    let result = job_result(&systemd).await;
-    systemd.unsubscribe().await?;
-    result
-}
-
-async fn job_result(systemd: &SystemdProxy<'_>) -> zbus::Result<String> {
+    let systemd = manager(bus).await?;
     // Listening before asking loses no signal.
     let mut removed = systemd.receive_job_removed().await?;
     let job = systemd.start_unit(IPSEC_UNIT, "replace").await?;
@@ -72,4 +79,31 @@ async fn job_result(systemd: &SystemdProxy<'_>) -> zbus::Result<String> {
         }
     }
     Err(zbus::Error::Failure("the bus was closed".into()))
+}
+
+/// Tells `listener` whether pluto runs, whenever systemd says that this has changed. Never ends but by an
+/// error, or with the bus.
+///
+/// # Errors
+/// systemd is not there, or does not know the unit.
+pub async fn watch_ipsec(bus: &Connection, listener: impl Fn(bool)) -> zbus::Result<()> {
+    let path = manager(bus).await?.load_unit(IPSEC_UNIT).await?;
+    let unit = UnitProxy::builder(bus).path(path)?.build().await?;
+    let mut changes = unit.receive_active_state_changed().await;
+    let mut ran = unit.active_state().await? == "active";
+    while let Some(change) = changes.next().await {
+        let runs = change.get().await? == "active";
+        if runs != ran {
+            ran = runs;
+            listener(runs);
+        }
+    }
+    Ok(())
+}
+
+async fn manager(bus: &Connection) -> zbus::Result<ManagerProxy<'static>> {
+    ManagerProxy::builder(bus)
+        .cache_properties(CacheProperties::No)
+        .build()
+        .await
 }

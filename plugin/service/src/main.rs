@@ -94,7 +94,7 @@ async fn register_again(plugin: &InterfaceRef<Plugin>, daemon: &ManagerProxy<'_>
         return Ok(());
     };
     eprintln!("nmstate-ipsecd has left the bus; registering the connection again");
-    if let Err(error) = daemon.activate(&settings).await {
+    if let Err(error) = daemon.register(&settings).await {
         eprintln!("failed to register the connection with nmstate-ipsecd again: {error}");
         tell(
             plugin,

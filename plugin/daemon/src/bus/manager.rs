@@ -32,6 +32,26 @@ impl Manager {
     }
 }
 
+/// The profile in `settings`, if it can be used; if not, the journal has the reason.
+fn judged(settings: &Settings) -> Result<Profile, PluginError> {
+    Profile::from_settings(settings).map_err(|error| {
+        let (id, uuid) = (text(settings, "id"), text(settings, "uuid"));
+        tracing::error!(
+            ipsec_connection = id,
+            ipsec_uuid = uuid,
+            nm_connection = uuid,
+            ipsec_reason = "invalid-profile",
+            "connection '{id}' refused: {error}"
+        );
+        PluginError::InvalidConnection(error.to_string())
+    })
+}
+
+/// Whoever sent the message with that header.
+fn client(bus: &zbus::Connection, header: &Header<'_>) -> Client {
+    Client::new(bus.clone(), header.sender().map(|name| name.to_owned().into()))
+}
+
 /// A text of the profile's `connection` setting as far as it can be shown: the profile is not to be trusted.
 fn text(settings: &Settings, key: &str) -> String {
     let value = settings.get("connection").and_then(|section| section.get(key));
@@ -50,19 +70,18 @@ impl Manager {
         #[zbus(header)] header: Header<'_>,
         #[zbus(connection)] bus: &zbus::Connection,
     ) -> Result<(), PluginError> {
-        let profile = Profile::from_settings(&connection).map_err(|error| {
-            let (id, uuid) = (text(&connection, "id"), text(&connection, "uuid"));
-            tracing::error!(
-                ipsec_connection = id,
-                ipsec_uuid = uuid,
-                nm_connection = uuid,
-                ipsec_reason = "invalid-profile",
-                "connection '{id}' refused: {error}"
-            );
-            PluginError::InvalidConnection(error.to_string())
-        })?;
-        let client = Client::new(bus.clone(), header.sender().map(|name| name.to_owned().into()));
-        self.registry.activate(profile, client);
+        self.registry.activate(judged(&connection)?, client(bus, &header));
+        Ok(())
+    }
+
+    /// Takes over a connection that an earlier daemon brought up; it stays as it is if pluto has it.
+    fn register(
+        &self,
+        connection: Settings,
+        #[zbus(header)] header: Header<'_>,
+        #[zbus(connection)] bus: &zbus::Connection,
+    ) -> Result<(), PluginError> {
+        self.registry.register(judged(&connection)?, client(bus, &header));
         Ok(())
     }
 

@@ -15,9 +15,9 @@ use nmstate_ipsec_core::{
     render::PlutoName,
     updown::Updown,
 };
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Notify, mpsc, oneshot};
 
-use crate::{client::Client, libreswan::Libreswan};
+use crate::{client::Client, kernel, libreswan::Libreswan, systemd};
 use worker::{Request, Worker};
 
 /// What all connections share.
@@ -33,6 +33,8 @@ pub struct Host {
     pub updown: PathBuf,
     /// Held while pluto is being started, so that one connection does it for all.
     pub starting: tokio::sync::Mutex<()>,
+    /// Asks the kernel's watch for a fresh listing.
+    pub recheck: Notify,
 }
 
 /// The connections, by UUID.
@@ -60,6 +62,15 @@ impl Registry {
 
     /// Begins to bring `profile` up for `client`, after whatever is still going on with it.
     pub fn activate(&self, profile: Profile, client: Client) {
+        self.wish(profile, |profile| Request::Activate(profile, client));
+    }
+
+    /// Takes `profile`, which was up before this daemon was started, under this daemon's care for `client`.
+    pub fn register(&self, profile: Profile, client: Client) {
+        self.wish(profile, |profile| Request::Register(profile, client));
+    }
+
+    fn wish(&self, profile: Profile, request: impl FnOnce(Box<Profile>) -> Request) {
         let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
         let entry = entries.entry(profile.uuid.clone()).or_insert_with(|| Entry {
             name: profile.pluto_name(),
@@ -67,7 +78,25 @@ impl Registry {
         });
         entry.name = profile.pluto_name();
         // A worker ends only with its registry.
-        let _ = entry.requests.send(Request::Activate(Box::new(profile), client));
+        let _ = entry.requests.send(request(Box::new(profile)));
+    }
+
+    /// Watches what can take connections down without being asked: the kernel and pluto. Never ends.
+    pub async fn watch(&self) {
+        let bus = &self.host.bus;
+        let kernel = kernel::watch(&self.host.recheck, |facts| {
+            self.tell_all(|| Request::Kernel(facts.clone()));
+        });
+        let pluto = systemd::watch_ipsec(bus, |runs| self.tell_all(|| Request::Pluto(runs)));
+        let (kernel, pluto) = tokio::join!(kernel, pluto);
+        tracing::error!("nothing is watched any more; the kernel: {kernel:?}, systemd: {pluto:?}");
+    }
+
+    fn tell_all(&self, request: impl Fn() -> Request) {
+        let entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
+        for entry in entries.values() {
+            let _ = entry.requests.send(request());
+        }
     }
 
     /// Takes the connection down; ends when pluto has nothing left of it.
@@ -79,15 +108,6 @@ impl Registry {
             let _ = entry.requests.send(Request::Deactivate(done));
         }
         let _ = wait.await;
-    }
-
-    /// Takes every connection down, at once.
-    pub async fn deactivate_all(&self) {
-        let uuids: Vec<Uuid> = {
-            let entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
-            entries.keys().cloned().collect()
-        };
-        futures_util::future::join_all(uuids.iter().map(|uuid| self.deactivate(uuid))).await;
     }
 
     /// Hands a report of the updown helper to the connection that it is about.

@@ -8,17 +8,22 @@ use nmstate_ipsec_core::{
     profile::Profile,
     reason::Reason,
     render::{self, RenderOptions, ResolvedEnds, RightEnd},
+    updown::Updown,
 };
 use tokio::time::Instant;
 
 use super::{Host, machine::Progress};
-use crate::{libreswan::outcome::Initiated, nss, resolve, secrets_file, systemd};
+use crate::{kernel::KernelFacts, libreswan::outcome::Initiated, nss, resolve, secrets_file, systemd};
 
 /// NetworkManager gives up after `vpn.timeout`; giving up this much earlier lets the reason reach it.
 const MARGIN: Duration = Duration::from_secs(5);
 
 /// The least time that a peer gets to answer, however late it is.
 const LEAST_WAIT: Duration = Duration::from_secs(2);
+
+/// The wait after the first failed try, and the longest of all.
+const FIRST_WAIT: Duration = Duration::from_secs(1);
+const LONGEST_WAIT: Duration = Duration::from_secs(300);
 
 /// How long the updown helper's report may lag behind pluto's own word.
 const REPORT_TIME_OUT: Duration = Duration::from_secs(10);
@@ -33,14 +38,55 @@ pub(super) fn has_one_pair(profile: &Profile) -> bool {
     one_each && connection.leftsubnets.is_none() && connection.rightsubnets.is_none()
 }
 
+/// The ends of a connection that pluto has up already, in a daemon that was restarted.
+pub(super) async fn adopt(host: &Host, profile: &Profile) -> Option<ResolvedEnds> {
+    let ends = resolve::ends(&profile.connection).await.ok()?;
+    let established = host.libreswan.is_established(&profile.pluto_name()).await;
+    established.then_some(ends)
+}
+
+/// Whether the kernel has what an established connection needs: SAs, and policies that send traffic into
+/// them. One that comes up on demand needs only the latter.
+pub(super) fn is_in_kernel(
+    profile: &Profile,
+    ends: &ResolvedEnds,
+    reports: &[Updown],
+    facts: &KernelFacts,
+) -> bool {
+    let reqids: Vec<u32> = reports.iter().filter_map(|report| report.reqid).collect();
+    let policies = reqids.iter().all(|reqid| facts.policy_reqids.contains(reqid));
+    if profile.connection.connect_mode == ConnectMode::OnDemand {
+        return policies;
+    }
+    let peer = match ends.right {
+        RightEnd::Ip(peer) => facts.sa_peers.contains(&peer),
+        RightEnd::Any => true,
+    };
+    policies && peer && reqids.iter().all(|reqid| facts.sa_reqids.contains(reqid))
+}
+
+/// Waits for the next try after `failed` ones: twice as long each time, up to five minutes, and not at the
+/// same moment as others.
+pub(super) async fn back_off(failed: u32) {
+    let most = FIRST_WAIT
+        .saturating_mul(1 << failed.saturating_sub(1).min(16))
+        .min(LONGEST_WAIT);
+    tokio::time::sleep(most.mul_f64(0.75 + fastrand::f64() / 4.0)).await;
+}
+
 /// Finds out what can be found out before pluto is asked.
 pub(super) async fn prepare(host: &Host, profile: &Profile) -> Result<ResolvedEnds, Reason> {
     let (ends, _) = tokio::try_join!(resolve::ends(&profile.connection), host.libreswan.version())?;
     Ok(ends)
 }
 
-/// Hands secret and connection to pluto, which is started if it does not run.
-pub(super) async fn load(host: &Host, profile: &Profile, ends: &ResolvedEnds) -> Result<(), Reason> {
+/// Hands secret and connection to pluto, which is started if it does not run and `may_start` says so.
+pub(super) async fn load(
+    host: &Host,
+    profile: &Profile,
+    ends: &ResolvedEnds,
+    may_start: bool,
+) -> Result<(), Reason> {
     let options = RenderOptions {
         updown: &host.updown,
         crypto_policy: host.libreswan.crypto_policy(),
@@ -68,6 +114,9 @@ pub(super) async fn load(host: &Host, profile: &Profile, ends: &ResolvedEnds) ->
     );
     let added = if running? {
         added
+    } else if !may_start {
+        let detail = format!("{} is to be started by whoever stopped it", systemd::IPSEC_UNIT);
+        return Err(Reason::PlutoDown { detail });
     } else {
         start_pluto(host).await?;
         host.libreswan.add(&name, configuration).await

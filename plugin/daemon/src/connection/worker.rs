@@ -1,9 +1,10 @@
 //! The worker of one connection: takes requests one after the other, performs the effects of
 //! [`super::machine`], and is the only one that touches the connection in pluto.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use nmstate_ipsec_core::{
+    contract::ServiceState,
     ip_config,
     profile::{Profile, Uuid},
     reason::Reason,
@@ -18,22 +19,31 @@ use tokio::{
 
 use super::{
     Host,
-    machine::{self, Effect, Event, State},
+    machine::{self, Effect, Event, Phase, State},
     work,
 };
-use crate::client::Client;
+use crate::{client::Client, kernel::KernelFacts};
+
+/// A listing that was taken this soon after a tunnel came up may be older than pluto's last step of it.
+const YOUTH: Duration = Duration::from_secs(1);
 
 /// What is asked of a worker.
 #[derive(Debug)]
 pub(super) enum Request {
     /// Bring the profile up for the client.
     Activate(Box<Profile>, Client),
+    /// Take the profile for one that is up already, or was, and do for the client what is due.
+    Register(Box<Profile>, Client),
     /// Take the connection down, and tell when that is done.
     Deactivate(oneshot::Sender<()>),
     /// The client of the activation with this number has left the bus.
     ClientGone(u64),
     /// The updown helper has reported.
     Report(Box<Updown>),
+    /// What the kernel has now.
+    Kernel(Arc<KernelFacts>),
+    /// pluto has started, or ended.
+    Pluto(bool),
     /// Work in the background has ended; the number tells which.
     Ended(u64, Box<Event>),
 }
@@ -78,6 +88,8 @@ pub(super) struct Worker {
     /// Who waits for the connection to be down.
     waiting: Vec<oneshot::Sender<()>>,
     background: Option<Background>,
+    /// Since when the tunnel is up.
+    up_since: Instant,
     /// Number of the latest activation.
     activations: u64,
     /// Number of the latest background work; what an earlier one brings is late news.
@@ -92,11 +104,12 @@ impl Worker {
         let mut worker = Self {
             host,
             uuid,
-            state: State::Idle,
+            state: State::default(),
             current: None,
             next: None,
             waiting: Vec::new(),
             background: None,
+            up_since: Instant::now(),
             activations: 0,
             works: 0,
             to_self: sender.clone(),
@@ -111,7 +124,8 @@ impl Worker {
 
     async fn take(&mut self, request: Request) {
         match request {
-            Request::Activate(profile, client) => self.activate(*profile, client).await,
+            Request::Activate(profile, client) => self.wish(*profile, client, Event::Activate).await,
+            Request::Register(profile, client) => self.wish(*profile, client, Event::Register).await,
             Request::Deactivate(done) => {
                 self.next = None;
                 self.waiting.push(done);
@@ -119,10 +133,17 @@ impl Worker {
             }
             Request::ClientGone(number) => self.client_gone(number).await,
             Request::Report(report) => self.step(Event::Reported(report)).await,
+            Request::Kernel(facts) => self.compare(&facts).await,
+            // What pluto had is gone either way.
+            Request::Pluto(false) => self.step(Event::Lost).await,
+            Request::Pluto(true) => {
+                self.step(Event::Lost).await;
+                self.step(Event::Retry).await;
+            }
             Request::Ended(number, event) if number == self.works => self.step(*event).await,
             Request::Ended(..) => {}
         }
-        if self.state == State::Idle {
+        if self.state.phase == Phase::Idle {
             self.current = None;
             for done in self.waiting.drain(..) {
                 // Whoever waited may have left meanwhile.
@@ -131,9 +152,9 @@ impl Worker {
         }
     }
 
-    async fn activate(&mut self, profile: Profile, client: Client) {
+    async fn wish(&mut self, profile: Profile, client: Client, wish: Event) {
         let activation = self.watched(profile, client);
-        if let (State::Up(ends, reports), Some(current)) = (&self.state, &mut self.current)
+        if let (Phase::Up(ends, reports), Some(current)) = (&self.state.phase, &mut self.current)
             && current.profile == activation.profile
         {
             // A client that registers again, not a new wish: the tunnel stays as it is.
@@ -142,7 +163,32 @@ impl Worker {
             return self.announce(&ends, &reports).await;
         }
         self.next = Some(activation);
-        self.step(Event::Activate).await;
+        self.step(wish).await;
+    }
+
+    /// Compares what the kernel has with what it should have of this connection.
+    async fn compare(&mut self, facts: &KernelFacts) {
+        let (Phase::Up(ends, reports), Some(current)) = (&self.state.phase, &self.current) else {
+            return;
+        };
+        if work::is_in_kernel(&current.profile, ends, reports, facts) {
+            return;
+        }
+        if facts.taken >= self.up_since + YOUTH {
+            tracing::warn!(
+                ipsec_connection = %current.profile.id,
+                ipsec_uuid = %self.uuid,
+                nm_connection = %self.uuid,
+                "the kernel has lost the SAs or policies of '{}'",
+                current.profile.id
+            );
+            return self.step(Event::Lost).await;
+        }
+        let (host, again) = (self.host.clone(), self.up_since + YOUTH);
+        tokio::spawn(async move {
+            tokio::time::sleep_until(again).await;
+            host.recheck.notify_one();
+        });
     }
 
     async fn client_gone(&mut self, number: u64) {
@@ -171,28 +217,51 @@ impl Worker {
 
     async fn perform(&mut self, effect: Effect) {
         match effect {
-            Effect::Prepare => {
-                self.current = self.next.take().or(self.current.take());
-                self.run(async |host, profile, _| Event::Prepared(work::prepare(&host, &profile).await));
+            Effect::Announce(ends, reports) => {
+                self.up_since = Instant::now();
+                self.announce(&ends, &reports).await;
             }
-            Effect::Load(ends) => {
-                self.run(async move |host, profile, _| {
-                    Event::Loaded(work::load(&host, &profile, &ends).await)
-                });
+            Effect::TellLost => self.tell_lost().await,
+            Effect::Fail(reason) => {
+                self.note(&reason, "failed");
+                if let Some(current) = &self.current {
+                    current.client.tell_failure(&self.uuid, &reason).await;
+                }
             }
-            Effect::Negotiate(ends) => self.run(async move |host, profile, since| {
+            Effect::Note(reason) => self.note(&reason, "is still down"),
+            background => self.begin(background),
+        }
+    }
+
+    /// Begins what runs in the background.
+    fn begin(&mut self, effect: Effect) {
+        if matches!(effect, Effect::Prepare | Effect::Adopt) {
+            self.current = self.next.take().or(self.current.take());
+            if let Some(current) = &mut self.current {
+                current.since = Instant::now();
+            }
+        }
+        self.run(async move |host, profile, since| match effect {
+            Effect::Adopt => Event::Adopted(work::adopt(&host, &profile).await),
+            Effect::Prepare => Event::Prepared(work::prepare(&host, &profile).await),
+            Effect::Load(ends, may_start) => {
+                Event::Loaded(work::load(&host, &profile, &ends, may_start).await)
+            }
+            Effect::Negotiate(ends) => {
                 Event::Negotiated(work::negotiate(&host, &profile, &ends, since).await)
-            }),
-            Effect::AwaitReport(ends, progress) => self.run(async move |_, profile, since| {
+            }
+            Effect::AwaitReport(ends, progress) => {
                 Event::Negotiated(Err(work::report_is_late(&profile, &ends, since, progress).await))
-            }),
-            Effect::Unload => self.run(async |host, profile, _| {
+            }
+            Effect::Wait(failed) => {
+                work::back_off(failed).await;
+                Event::Retry
+            }
+            _ => {
                 work::unload(&host, &profile).await;
                 Event::Unloaded
-            }),
-            Effect::Announce(ends, reports) => self.announce(&ends, &reports).await,
-            Effect::Fail(reason) => self.fail(&reason).await,
-        }
+            }
+        });
     }
 
     /// Runs `work` on the current activation in the background, in place of what ran there before.
@@ -222,17 +291,31 @@ impl Worker {
             .await;
     }
 
-    async fn fail(&self, reason: &Reason) {
+    async fn tell_lost(&self) {
+        let Some(current) = &self.current else { return };
+        tracing::warn!(
+            ipsec_connection = %current.profile.id,
+            ipsec_uuid = %self.uuid,
+            nm_connection = %self.uuid,
+            "connection '{}' is down; bringing it back",
+            current.profile.id
+        );
+        current
+            .client
+            .tell_state(&self.uuid, ServiceState::Starting)
+            .await;
+    }
+
+    fn note(&self, reason: &Reason, what: &str) {
         let Some(current) = &self.current else { return };
         tracing::error!(
             ipsec_connection = %current.profile.id,
             ipsec_uuid = %self.uuid,
             nm_connection = %self.uuid,
             ipsec_reason = reason.code(),
-            "connection '{}' failed: {reason}",
+            "connection '{}' {what}: {reason}",
             current.profile.id
         );
-        current.client.tell_failure(&self.uuid, reason).await;
     }
 
     /// An activation that is withdrawn when its client leaves the bus.

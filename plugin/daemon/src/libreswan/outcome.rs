@@ -71,6 +71,13 @@ pub fn of_initiate(succeeded: bool, said: &str, peer: IpAddr, waited: Duration) 
     Err(Reason::NegotiationFailed { peer, detail })
 }
 
+/// The names in what `whack --trafficstatus` says: `#3: "name", type=ESP, ...`, in libreswan 4 behind a number.
+pub fn established(said: &str) -> impl Iterator<Item = &str> {
+    said.lines()
+        .filter(|line| line.contains("type=ESP"))
+        .filter_map(|line| line.split('"').nth(1))
+}
+
 /// Words of the peer's refusal that pluto takes for no answer, because they are not authenticated.
 pub const UNAUTHENTICATED_REFUSAL: &str = "NO_PROPOSAL_CHOSEN notification";
 
@@ -78,6 +85,10 @@ type ToReason = fn(IpAddr, String) -> Reason;
 
 /// Words and what they mean, the most telling first.
 const REFUSALS: &[(&str, ToReason)] = &[
+    // Libreswan 4 now and then says nothing when it refuses to add a connection.
+    ("no connection", |_, detail| Reason::ConfigurationRefused {
+        detail,
+    }),
     ("no PSK found", |_, detail| Reason::SecretMissing { detail }),
     ("SEC_ERROR_EXPIRED", |_, detail| Reason::CertificateExpired {
         detail,
@@ -249,6 +260,12 @@ mod tests {
             "encountered fatal error"
         );
         assert_eq!(last_words(""), "");
+    }
+
+    #[test]
+    fn established_connections_are_listed_by_name() {
+        let said = "006 #14: \"t-1\", type=ESP, add_time=1\n#15: \"u\"/1x2, type=ESP, add_time=2\nelse\n";
+        assert_eq!(established(said).collect::<Vec<_>>(), ["t-1", "u"]);
     }
 
     #[test]

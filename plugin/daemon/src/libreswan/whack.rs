@@ -74,6 +74,14 @@ impl Libreswan {
         })
     }
 
+    /// Whether pluto has a child SA of the connection `name`.
+    pub async fn is_established(&self, name: &PlutoName) -> bool {
+        let Ok(output) = self.whack(["--trafficstatus"]).run().await else {
+            return false;
+        };
+        outcome::established(&output.stdout).any(|established| name.owns(established))
+    }
+
     /// Takes the connection `name` and its SAs out of pluto; one that pluto does not know is gone already.
     ///
     /// # Errors

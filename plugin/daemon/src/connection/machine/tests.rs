@@ -1,0 +1,228 @@
+use nmstate_ipsec_core::render::{LeftEnd, RightEnd};
+
+use super::*;
+
+fn ends() -> ResolvedEnds {
+    ResolvedEnds {
+        left: LeftEnd::DefaultRoute,
+        right: RightEnd::Ip("192.0.2.252".parse().unwrap()),
+    }
+}
+
+fn report(verb: &str) -> Updown {
+    Updown::from_env([("PLUTO_VERB", verb), ("PLUTO_CONNECTION", "hosta_conn-5b2b1ea8")]).unwrap()
+}
+
+fn reported(verb: &str) -> Event {
+    Event::Reported(Box::new(report(verb)))
+}
+
+fn failure() -> Reason {
+    Reason::UpdownLost
+}
+
+/// Where `events` lead from `state`, and the effects of the last one.
+fn from(state: State, events: impl IntoIterator<Item = Event>, one_pair: bool) -> (State, Vec<Effect>) {
+    let mut reached = (state, Vec::new());
+    for event in events {
+        reached = step(reached.0, event, one_pair);
+    }
+    reached
+}
+
+fn after(events: impl IntoIterator<Item = Event>) -> (State, Vec<Effect>) {
+    from(State::default(), events, true)
+}
+
+fn negotiating() -> Vec<Event> {
+    vec![
+        Event::Activate,
+        Event::Prepared(Ok(ends())),
+        Event::Loaded(Ok(())),
+    ]
+}
+
+fn up() -> Vec<Event> {
+    let mut events = negotiating();
+    events.push(reported("up-client"));
+    events
+}
+
+/// A connection that was up and is being tried for again.
+fn lost() -> State {
+    after(up().into_iter().chain([Event::Lost, Event::Unloaded])).0
+}
+
+#[test]
+fn one_pair_is_up_with_its_first_report() {
+    let (state, effects) = after(up());
+    assert!(matches!(state.phase, Phase::Up(..)));
+    assert_eq!(effects, [Effect::Announce(ends(), vec![report("up-client")])]);
+    // whack's own end comes later and changes nothing.
+    let (state, effects) = step(state, Event::Negotiated(Ok(Progress::Established)), true);
+    assert!(matches!(state.phase, Phase::Up(..)) && effects.is_empty());
+}
+
+#[test]
+fn several_pairs_are_up_when_pluto_says_so() {
+    let mut events = up();
+    events.push(reported("up-client"));
+    let (state, effects) = from(State::default(), events, false);
+    assert!(matches!(state.phase, Phase::Negotiating(..)) && effects.is_empty());
+    let (_, effects) = step(state, Event::Negotiated(Ok(Progress::Established)), false);
+    assert_eq!(
+        effects,
+        [Effect::Announce(
+            ends(),
+            vec![report("up-client"), report("up-client")]
+        )]
+    );
+}
+
+#[test]
+fn a_tunnel_without_report_waits_for_it_and_a_trap_does_not() {
+    let established = Event::Negotiated(Ok(Progress::Established));
+    let (state, effects) = after(negotiating().into_iter().chain([established]));
+    assert_eq!(effects, [Effect::AwaitReport(ends(), Progress::Established)]);
+    assert!(matches!(
+        step(state, reported("up-host"), true).0.phase,
+        Phase::Up(..)
+    ));
+    let routed = Event::Negotiated(Ok(Progress::Routed));
+    let (state, _) = after(negotiating().into_iter().chain([routed]));
+    assert!(matches!(state.phase, Phase::Up(..)));
+}
+
+#[test]
+fn preparing_is_no_progress() {
+    let (state, effects) = after(negotiating().into_iter().chain([reported("prepare-client")]));
+    assert!(matches!(state.phase, Phase::Negotiating(_, reports) if reports.is_empty()));
+    assert!(effects.is_empty());
+}
+
+#[test]
+fn every_first_failure_cleans_up_before_it_is_told() {
+    let at_each_step: [Vec<Event>; 3] = [
+        vec![Event::Activate, Event::Prepared(Err(failure()))],
+        vec![
+            Event::Activate,
+            Event::Prepared(Ok(ends())),
+            Event::Loaded(Err(failure())),
+        ],
+        negotiating()
+            .into_iter()
+            .chain([Event::Negotiated(Err(failure()))])
+            .collect(),
+    ];
+    for events in at_each_step {
+        let (state, effects) = after(events);
+        assert_eq!(effects, [Effect::Unload]);
+        let (state, effects) = step(state, Event::Unloaded, true);
+        assert_eq!(
+            (state, effects),
+            (State::default(), vec![Effect::Fail(failure())])
+        );
+    }
+}
+
+#[test]
+fn a_new_activation_waits_until_the_old_one_is_out_of_pluto() {
+    let (state, effects) = step(after(up()).0, Event::Activate, true);
+    assert_eq!(state.phase, Phase::Unloading(After::Activate));
+    assert_eq!(effects, [Effect::Unload]);
+    let (state, effects) = step(state, Event::Unloaded, true);
+    assert_eq!((state.phase, effects), (Phase::Preparing, vec![Effect::Prepare]));
+}
+
+#[test]
+fn the_last_wish_counts_while_unloading() {
+    let wishes = [Event::Deactivate, Event::Activate, Event::Deactivate];
+    let (state, _) = after(up().into_iter().chain(wishes));
+    assert_eq!(state.phase, Phase::Unloading(After::Rest));
+}
+
+#[test]
+fn a_loss_is_told_and_tried_for_at_once_without_starting_pluto() {
+    for loss in [Event::Lost, reported("down-client")] {
+        let (state, effects) = step(after(up()).0, loss, true);
+        assert_eq!(effects, [Effect::TellLost, Effect::Unload]);
+        let (state, effects) = step(state, Event::Unloaded, true);
+        assert_eq!(
+            (&state.phase, effects),
+            (&Phase::Preparing, vec![Effect::Prepare])
+        );
+        let (_, effects) = step(state, Event::Prepared(Ok(ends())), true);
+        assert_eq!(effects, [Effect::Load(ends(), false)]);
+    }
+}
+
+#[test]
+fn after_a_loss_every_failure_is_noted_and_tried_again_later() {
+    let mut state = lost();
+    for failed in 1..=3 {
+        let (unloading, effects) = step(state, Event::Prepared(Err(failure())), true);
+        assert_eq!(effects, [Effect::Note(failure()), Effect::Unload]);
+        let (waiting, effects) = step(unloading, Event::Unloaded, true);
+        assert_eq!(
+            (&waiting.phase, effects),
+            (&Phase::Waiting, vec![Effect::Wait(failed)])
+        );
+        let (next, effects) = step(waiting, Event::Retry, true);
+        assert_eq!(effects, [Effect::Prepare]);
+        state = next;
+    }
+    // Once it is up again, the next loss begins anew.
+    let (state, _) = from(
+        state,
+        [
+            Event::Prepared(Ok(ends())),
+            Event::Loaded(Ok(())),
+            reported("up-client"),
+        ],
+        true,
+    );
+    assert!(matches!(state.phase, Phase::Up(..)));
+    assert_eq!(state.lost, None);
+}
+
+#[test]
+fn waiting_ends_when_somebody_takes_it_down_or_wants_it_anew() {
+    let waiting = from(lost(), [Event::Prepared(Err(failure())), Event::Unloaded], true).0;
+    assert_eq!(waiting.phase, Phase::Waiting);
+    let (state, _) = from(waiting.clone(), [Event::Deactivate, Event::Unloaded], true);
+    assert_eq!(state, State::default());
+    let (state, _) = from(waiting, [Event::Activate, Event::Unloaded], true);
+    assert_eq!((state.phase, state.lost), (Phase::Preparing, None));
+}
+
+#[test]
+fn a_restarted_daemon_adopts_what_is_up_and_brings_back_what_is_not() {
+    let (state, effects) = after([Event::Register]);
+    assert_eq!((&state.phase, effects), (&Phase::Adopting, vec![Effect::Adopt]));
+    let (adopted, effects) = step(state.clone(), Event::Adopted(Some(ends())), true);
+    assert_eq!(
+        (adopted.phase, effects),
+        (Phase::Up(ends(), Vec::new()), Vec::new())
+    );
+    let (gone, effects) = step(state, Event::Adopted(None), true);
+    assert_eq!(gone.lost, Some(0));
+    assert_eq!(effects, [Effect::TellLost, Effect::Unload]);
+}
+
+#[test]
+fn news_of_work_that_was_given_up_changes_nothing() {
+    for late in [
+        Event::Adopted(Some(ends())),
+        Event::Prepared(Ok(ends())),
+        Event::Loaded(Ok(())),
+        Event::Negotiated(Err(failure())),
+        reported("up-client"),
+        reported("down-client"),
+        Event::Lost,
+        Event::Retry,
+        Event::Unloaded,
+        Event::Deactivate,
+    ] {
+        assert_eq!(step(State::default(), late, true), (State::default(), Vec::new()));
+    }
+}
