@@ -38,12 +38,18 @@ const DATAGRAM: usize = 32 * 1024;
 pub struct KernelFacts {
     /// When the listing began.
     pub taken: Instant,
-    /// Request ids of the SAs.
+    /// Request ids of the SAs, each as [`reqid_group`] has it.
     pub sa_reqids: HashSet<u32>,
     /// Addresses to which there are SAs.
     pub sa_peers: HashSet<IpAddr>,
-    /// Request ids that policies ask for.
+    /// Request ids that policies ask for, likewise.
     pub policy_reqids: HashSet<u32>,
+}
+
+/// What the request ids of one connection have in common: pluto gives each connection four, for AH, ESP and
+/// compression. Libreswan 4 tells its updown command the first of them, 5 the one that ESP has.
+pub fn reqid_group(reqid: u32) -> u32 {
+    reqid & !3
 }
 
 /// Tells `listener` what the kernel has, whenever something went or `recheck` asks for it. Never ends
@@ -106,7 +112,7 @@ pub fn list() -> io::Result<KernelFacts> {
         if kind == XFRM_MSG_NEWSA
             && let Ok(sa) = UserSaInfo::parse(payload)
         {
-            facts.sa_reqids.insert(sa.reqid);
+            facts.sa_reqids.insert(reqid_group(sa.reqid));
             facts.sa_peers.extend(address(&sa.id.daddr.addr, sa.family));
         }
     })?;
@@ -118,7 +124,7 @@ pub fn list() -> io::Result<KernelFacts> {
                 if let XfrmAttrs::Template(templates) = attribute {
                     facts
                         .policy_reqids
-                        .extend(templates.iter().map(|template| template.reqid));
+                        .extend(templates.iter().map(|template| reqid_group(template.reqid)));
                 }
             }
         }

@@ -8,6 +8,7 @@ pub mod connection;
 pub mod kernel;
 pub mod libreswan;
 pub mod log;
+pub mod networkmanager;
 pub mod nss;
 pub mod resolve;
 pub mod secrets_file;

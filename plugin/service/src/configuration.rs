@@ -3,7 +3,7 @@
 use nmstate_ipsec_core::daemon_api::Dictionary;
 
 /// The three dictionaries of the contract; an empty one is not sent.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, PartialEq)]
 pub struct Configuration {
     /// `Config`: gateway, device, and which of the other two follow.
     pub config: Dictionary,

@@ -18,7 +18,10 @@ use nmstate_ipsec_core::{
 use tokio::{sync::watch, time::timeout};
 use zbus::object_server::SignalEmitter;
 
-use crate::lifecycle::{self, Effect, Event};
+use crate::{
+    configuration::Configuration,
+    lifecycle::{self, Effect, Event},
+};
 
 /// The object at [`nmstate_ipsec_core::contract::PLUGIN_PATH`].
 pub struct Plugin {
@@ -26,6 +29,8 @@ pub struct Plugin {
     state: watch::Sender<ServiceState>,
     /// The profile that is being served, kept to register it again with a daemon that was restarted.
     settings: Mutex<Option<Settings>>,
+    /// What NetworkManager was told last of the connection.
+    configured: Mutex<Option<Configuration>>,
 }
 
 impl Plugin {
@@ -35,6 +40,7 @@ impl Plugin {
             daemon,
             state: watch::Sender::new(ServiceState::Init),
             settings: Mutex::new(None),
+            configured: Mutex::new(None),
         }
     }
 
@@ -55,17 +61,32 @@ impl Plugin {
         match effect {
             Effect::Announce(state) => Self::announce_state(emitter, state.number()).await,
             Effect::Fail(failure) => Self::failure(emitter, failure.number()).await,
-            Effect::Configure(configuration) => {
-                Self::config(emitter, configuration.config).await?;
-                if !configuration.ip4.is_empty() {
-                    Self::ip4_config(emitter, configuration.ip4).await?;
-                }
-                if !configuration.ip6.is_empty() {
-                    Self::ip6_config(emitter, configuration.ip6).await?;
-                }
-                Ok(())
-            }
+            Effect::Configure(configuration) => self.configure(*configuration, emitter).await,
         }
+    }
+
+    /// Emits a configuration, unless NetworkManager has it: the same one again makes it wait for a change that
+    /// never comes (seen with 1.42 and 1.52).
+    async fn configure(&self, new: Configuration, emitter: &SignalEmitter<'_>) -> zbus::Result<()> {
+        {
+            let mut last = self.configured.lock().unwrap_or_else(PoisonError::into_inner);
+            if last.as_ref() == Some(&new) {
+                return Ok(());
+            }
+            *last = Some(Configuration {
+                config: copy_dictionary(&new.config),
+                ip4: copy_dictionary(&new.ip4),
+                ip6: copy_dictionary(&new.ip6),
+            });
+        }
+        Self::config(emitter, new.config).await?;
+        if !new.ip4.is_empty() {
+            Self::ip4_config(emitter, new.ip4).await?;
+        }
+        if !new.ip6.is_empty() {
+            Self::ip6_config(emitter, new.ip6).await?;
+        }
+        Ok(())
     }
 
     /// Ends when nothing was wanted of the plugin for as long as `linger`.
@@ -105,16 +126,18 @@ fn is_idle(state: ServiceState) -> bool {
 
 /// A copy of `settings`; values that hold file descriptors do not occur in them and are left out.
 fn copy(settings: &Settings) -> Settings {
-    let section = |values: &Dictionary| {
-        let pairs = values
-            .iter()
-            .filter_map(|(key, value)| Some((key.clone(), value.try_clone().ok()?)));
-        pairs.collect()
-    };
     settings
         .iter()
-        .map(|(name, values)| (name.clone(), section(values)))
+        .map(|(name, values)| (name.clone(), copy_dictionary(values)))
         .collect()
+}
+
+/// A copy of a dictionary, as [`copy`] makes it.
+fn copy_dictionary(values: &Dictionary) -> Dictionary {
+    let pairs = values
+        .iter()
+        .filter_map(|(key, value)| Some((key.clone(), value.try_clone().ok()?)));
+    pairs.collect()
 }
 
 /// The UUID that `settings` carry, as text; the daemon judges it.
@@ -137,6 +160,7 @@ impl Plugin {
         #[zbus(signal_emitter)] emitter: SignalEmitter<'_>,
     ) -> Result<(), PluginError> {
         self.apply(Event::Connect, &emitter).await?;
+        *self.configured.lock().unwrap_or_else(PoisonError::into_inner) = None;
         *self.settings.lock().unwrap_or_else(PoisonError::into_inner) = Some(copy(&connection));
         let Err(error) = self.daemon.activate(&connection).await else {
             return Ok(());

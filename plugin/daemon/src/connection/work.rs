@@ -13,7 +13,11 @@ use nmstate_ipsec_core::{
 use tokio::time::Instant;
 
 use super::{Host, machine::Progress};
-use crate::{kernel::KernelFacts, libreswan::outcome::Initiated, nss, resolve, secrets_file, systemd};
+use crate::{
+    kernel::{KernelFacts, reqid_group},
+    libreswan::outcome::Initiated,
+    nss, resolve, secrets_file, systemd,
+};
 
 /// NetworkManager gives up after `vpn.timeout`; giving up this much earlier lets the reason reach it.
 const MARGIN: Duration = Duration::from_secs(5);
@@ -53,7 +57,11 @@ pub(super) fn is_in_kernel(
     reports: &[Updown],
     facts: &KernelFacts,
 ) -> bool {
-    let reqids: Vec<u32> = reports.iter().filter_map(|report| report.reqid).collect();
+    let reqids: Vec<u32> = reports
+        .iter()
+        .filter_map(|report| report.reqid)
+        .map(reqid_group)
+        .collect();
     let policies = reqids.iter().all(|reqid| facts.policy_reqids.contains(reqid));
     if profile.connection.connect_mode == ConnectMode::OnDemand {
         return policies;

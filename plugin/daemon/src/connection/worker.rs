@@ -4,7 +4,6 @@
 use std::{sync::Arc, time::Duration};
 
 use nmstate_ipsec_core::{
-    contract::ServiceState,
     ip_config,
     profile::{Profile, Uuid},
     reason::Reason,
@@ -22,7 +21,7 @@ use super::{
     machine::{self, Effect, Event, Phase, State},
     work,
 };
-use crate::{client::Client, kernel::KernelFacts};
+use crate::{client::Client, kernel::KernelFacts, networkmanager};
 
 /// A listing that was taken this soon after a tunnel came up may be older than pluto's last step of it.
 const YOUTH: Duration = Duration::from_secs(1);
@@ -221,7 +220,7 @@ impl Worker {
                 self.up_since = Instant::now();
                 self.announce(&ends, &reports).await;
             }
-            Effect::TellLost => self.tell_lost().await,
+            Effect::TellLost => self.tell_lost(),
             Effect::Fail(reason) => {
                 self.note(&reason, "failed");
                 if let Some(current) = &self.current {
@@ -285,13 +284,17 @@ impl Worker {
         let profile = &current.profile;
         let ipsec_milliseconds = u64::try_from(current.since.elapsed().as_millis()).unwrap_or(u64::MAX);
         tracing::info!(ipsec_connection = %profile.id, ipsec_uuid = %self.uuid, nm_connection = %self.uuid, ipsec_milliseconds, "connection '{}' is up", profile.id);
+        let configuration = ip_config::network_config(profile, ends, reports);
+        let configuration = networkmanager::acceptable(&self.host.bus, configuration).await;
         current
             .client
-            .tell_configuration(&self.uuid, &ip_config::network_config(profile, ends, reports))
+            .tell_configuration(&self.uuid, &configuration)
             .await;
     }
 
-    async fn tell_lost(&self) {
+    /// Says that the tunnel is down. Only in the journal for now: NetworkManager goes to `activating` for it,
+    /// and comes back from there only when the next configuration differs from the last.
+    fn tell_lost(&self) {
         let Some(current) = &self.current else { return };
         tracing::warn!(
             ipsec_connection = %current.profile.id,
@@ -300,10 +303,6 @@ impl Worker {
             "connection '{}' is down; bringing it back",
             current.profile.id
         );
-        current
-            .client
-            .tell_state(&self.uuid, ServiceState::Starting)
-            .await;
     }
 
     fn note(&self, reason: &Reason, what: &str) {

@@ -1,0 +1,74 @@
+//! What must be known of the NetworkManager on this host (`org.freedesktop.NetworkManager(5)`).
+
+#![allow(
+    missing_docs,
+    reason = "what zbus's proxy macro generates carries no documentation"
+)]
+
+use nmstate_ipsec_core::ip_config::NetworkConfig;
+use zbus::{Connection, proxy::CacheProperties};
+
+/// The first release seen to accept routes without an address; 1.42 was seen to refuse them, and with them
+/// the connection ("no valid IP address/prefix").
+const ROUTES_ALONE: (u32, u32) = (1, 52);
+
+#[zbus::proxy(
+    interface = "org.freedesktop.NetworkManager",
+    default_service = "org.freedesktop.NetworkManager",
+    default_path = "/org/freedesktop/NetworkManager",
+    gen_blocking = false
+)]
+trait NetworkManager {
+    #[zbus(property)]
+    fn version(&self) -> zbus::Result<String>;
+}
+
+/// `configuration` as far as the NetworkManager on `bus` accepts it.
+///
+/// An older one gets no routes where the peer assigned no address. Without a virtual device the kernel's
+/// policies take the packets from whatever route they follow; with one there is no telling them the way.
+pub async fn acceptable(bus: &Connection, mut configuration: NetworkConfig) -> NetworkConfig {
+    let lacks_address = configuration
+        .ip4
+        .as_ref()
+        .is_some_and(|ip4| ip4.address.is_none())
+        || configuration
+            .ip6
+            .as_ref()
+            .is_some_and(|ip6| ip6.address.is_none());
+    if !lacks_address || version(bus).await.is_none_or(|version| version >= ROUTES_ALONE) {
+        return configuration;
+    }
+    configuration.ip4.take_if(|ip4| ip4.address.is_none());
+    configuration.ip6.take_if(|ip6| ip6.address.is_none());
+    configuration.config.has_ip4 = configuration.ip4.is_some();
+    configuration.config.has_ip6 = configuration.ip6.is_some();
+    configuration
+}
+
+/// Major and minor number, if NetworkManager says them.
+async fn version(bus: &Connection) -> Option<(u32, u32)> {
+    let proxy = NetworkManagerProxy::builder(bus)
+        .cache_properties(CacheProperties::No)
+        .build()
+        .await
+        .ok()?;
+    parse(&proxy.version().await.ok()?)
+}
+
+fn parse(version: &str) -> Option<(u32, u32)> {
+    let mut numbers = version.split(['.', '-']).map(str::parse);
+    Some((numbers.next()?.ok()?, numbers.next()?.ok()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_compare_by_number() {
+        assert_eq!(parse("1.42.4"), Some((1, 42)));
+        assert!(parse("1.52.1").unwrap() >= ROUTES_ALONE && parse("1.60-dev").unwrap() >= ROUTES_ALONE);
+        assert_eq!(parse("unknown"), None);
+    }
+}
