@@ -1,0 +1,15 @@
+# Does what a package's installation does after its files are there.
+set -eu
+systemctl daemon-reload
+systemctl reload dbus.service
+for unit in /usr/lib/systemd/system/nmstate-ipsec*; do
+    if [ -e "$unit" ] && grep -q '^\[Install\]' "$unit"; then
+        systemctl enable --quiet "${unit##*/}"
+    fi
+done
+# NetworkManager reads the descriptions of its VPN plugins when it starts, and only then.
+systemctl restart NetworkManager.service
+nm-online -s -q --timeout=60
+if [ -e /etc/NetworkManager/system-connections/base.nmconnection ]; then
+    nmcli --wait 60 connection up base
+fi

@@ -1,0 +1,143 @@
+//! What this workspace builds, and how it gets into a guest.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use anyhow::{Context, Result};
+
+use crate::agent::Agent;
+use crate::host;
+use crate::world;
+
+/// Packages to build, and their programs with the place of each on a host.
+const PACKAGES: [&str; 2] = ["nmstate-ipsecd", "nm-libreswan-service"];
+const PROGRAMS: [(&str, &str); 3] = [
+    ("nmstate-ipsecd", "/usr/libexec/nmstate-ipsecd"),
+    ("nm-libreswan-service", "/usr/libexec/nm-libreswan-service"),
+    (
+        "nm-libreswan-service-helper",
+        "/usr/libexec/nm-libreswan-service-helper",
+    ),
+];
+
+const ACTIVATE_SCRIPT: &str = include_str!("files/activate.sh");
+
+/// A file as it is to be on a host.
+#[derive(Debug)]
+struct Installed {
+    path: String,
+    mode: u32,
+    content: Vec<u8>,
+}
+
+/// Everything of ours that a host gets: programs, and the tree `packaging/root`.
+#[derive(Debug)]
+pub struct Product {
+    files: Vec<Installed>,
+}
+
+impl Product {
+    /// What this workspace builds, built once for all guests of this process, so that they are the same
+    /// even while somebody edits.
+    ///
+    /// # Errors
+    /// As for [`Self::build`].
+    pub fn of_this_run() -> Result<Arc<Self>> {
+        static BUILT: Mutex<Option<Arc<Product>>> = Mutex::new(None);
+        let mut built = BUILT.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(product) = built.as_ref() {
+            return Ok(Arc::clone(product));
+        }
+        let product = Arc::new(Self::build()?);
+        *built = Some(Arc::clone(&product));
+        Ok(product)
+    }
+
+    /// Builds the workspace's programs for the guests and gathers the packaging tree.
+    ///
+    /// The programs are linked to this machine's C library, which must not be newer than the oldest
+    /// guest's: build on Debian 12 to test on Debian 12.
+    ///
+    /// # Errors
+    /// The workspace does not build, or a file cannot be read.
+    pub fn build() -> Result<Self> {
+        let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+        cargo
+            .current_dir(host::workspace_dir())
+            .args(["build", "--profile", "guest"]);
+        for package in PACKAGES {
+            cargo.args(["--package", package]);
+        }
+        host::run(&mut cargo).context("building what is to be tested")?;
+
+        let mut files = Vec::new();
+        for (program, path) in PROGRAMS {
+            let built = host::target_dir().join("guest").join(program);
+            let content = fs::read(&built).with_context(|| format!("reading {}", built.display()))?;
+            files.push(Installed {
+                path: path.to_owned(),
+                mode: 0o755,
+                content,
+            });
+        }
+        let root = host::workspace_dir().join("packaging/root");
+        gather(&root, &root, &mut files)?;
+        files.sort_by(|one, other| one.path.cmp(&other.path));
+        Ok(Self { files })
+    }
+
+    /// Stands for all that would be installed and how.
+    #[must_use]
+    pub fn hash(&self) -> String {
+        let described = self
+            .files
+            .iter()
+            .map(|file| format!("{} {:o}", file.path, file.mode));
+        let described: Vec<String> = described.collect();
+        let mut inputs: Vec<&[u8]> = vec![ACTIVATE_SCRIPT.as_bytes()];
+        for (file, description) in self.files.iter().zip(&described) {
+            inputs.extend([description.as_bytes(), file.content.as_slice()]);
+        }
+        world::hash(&inputs)
+    }
+
+    /// Puts everything into a guest and has its services notice.
+    ///
+    /// # Errors
+    /// A file could not be written, or NetworkManager did not come back.
+    pub fn install(&self, agent: &Agent) -> Result<()> {
+        for file in &self.files {
+            agent.put(&file.path, file.mode, &file.content)?;
+        }
+        agent
+            .shell(ACTIVATE_SCRIPT)
+            .run()
+            .context("having the guest notice what was installed")
+            .map(drop)
+    }
+}
+
+fn gather(root: &Path, dir: &Path, files: &mut Vec<Installed>) -> Result<()> {
+    let entries = fs::read_dir(dir).with_context(|| format!("reading {}", dir.display()))?;
+    let mut paths: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
+    paths.sort();
+    for path in paths {
+        if path.is_dir() {
+            gather(root, &path, files)?;
+            continue;
+        }
+        let content = fs::read(&path).with_context(|| format!("reading {}", path.display()))?;
+        // A checkout's permissions depend on the umask; only the execute bit is meant.
+        let executable = fs::metadata(&path)?.permissions().mode() & 0o100 != 0;
+        let mode = if executable { 0o755 } else { 0o644 };
+        let path = Path::new("/")
+            .join(path.strip_prefix(root)?)
+            .display()
+            .to_string();
+        files.push(Installed { path, mode, content });
+    }
+    Ok(())
+}

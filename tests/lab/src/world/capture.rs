@@ -1,0 +1,124 @@
+//! What was on the wire.
+
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+
+use crate::agent::{Agent, Background, wait_until};
+
+const FILE: &str = "/run/lab/wire.pcap";
+const LOG: &str = "/run/lab/tcpdump";
+const SIGINT: i32 = 2;
+
+/// Everything that two hosts with IPsec between them may send each other in the open: IKE, ESP in any
+/// form, address resolution and neighbour discovery.
+const ALLOWED: &str = "arp or ip proto 50 or ip6 proto 50 or udp port 500 or udp port 4500 or tcp port 4500 \
+     or (icmp6 and ip6[40] >= 130 and ip6[40] <= 143)";
+
+/// A running capture of the wire at left's end.
+#[derive(Debug)]
+pub struct Capture {
+    agent: Agent,
+    tcpdump: Background,
+}
+
+impl Capture {
+    pub(super) fn start(agent: &Agent) -> Result<Self> {
+        let argv = [
+            "tcpdump",
+            "-n",
+            "-i",
+            "left0",
+            "--immediate-mode",
+            "-U",
+            "-w",
+            FILE,
+        ];
+        let tcpdump = agent.command(argv).netns("wire").spawn(LOG)?;
+        wait_until("tcpdump listens", Duration::from_secs(30), || {
+            let said = agent.get(&tcpdump.stderr)?;
+            Ok(String::from_utf8_lossy(&said)
+                .contains("listening on")
+                .then_some(()))
+        })?;
+        Ok(Self {
+            agent: agent.clone(),
+            tcpdump,
+        })
+    }
+
+    /// Ends the capture.
+    ///
+    /// # Errors
+    /// tcpdump does not end.
+    pub fn stop(self) -> Result<Captured> {
+        self.tcpdump.signal(SIGINT)?;
+        self.tcpdump
+            .wait(Duration::from_secs(30))
+            .context("stopping the capture")?;
+        Ok(Captured { agent: self.agent })
+    }
+}
+
+/// A capture that has ended, to be asked about.
+#[derive(Debug)]
+pub struct Captured {
+    agent: Agent,
+}
+
+impl Captured {
+    /// A capture that was recorded elsewhere, to be read in a guest, as only guests need have tcpdump.
+    pub(super) fn recorded(agent: &Agent, pcap: &[u8]) -> Result<Self> {
+        agent.put(FILE, 0o600, pcap)?;
+        Ok(Self { agent: agent.clone() })
+    }
+
+    /// Number of ESP packets from one address to another, in UDP or bare.
+    ///
+    /// # Errors
+    /// The capture could not be read.
+    pub fn esp(&self, from: &str, to: &str) -> Result<usize> {
+        // IKE on port 4500 begins with four zero bytes where ESP has its SPI.
+        let in_udp = if from.contains(':') {
+            "udp port 4500"
+        } else {
+            "(udp port 4500 and udp[8:4] != 0)"
+        };
+        let filter =
+            format!("src host {from} and dst host {to} and (ip proto 50 or ip6 proto 50 or {in_udp})");
+        Ok(self.packets(&filter)?.len())
+    }
+
+    /// The packets between two addresses that should not have been in the open, one a line.
+    ///
+    /// # Errors
+    /// The capture could not be read.
+    pub fn clear_text(&self, one: &str, other: &str) -> Result<Vec<String>> {
+        self.packets(&format!("host {one} and host {other} and not ({ALLOWED})"))
+    }
+
+    /// Every packet that should not have been in the open, whoever sent it, one a line.
+    ///
+    /// # Errors
+    /// The capture could not be read.
+    pub fn in_the_open(&self) -> Result<Vec<String>> {
+        self.packets(&format!("not ({ALLOWED})"))
+    }
+
+    /// The packets that a filter of tcpdump selects, one a line.
+    ///
+    /// # Errors
+    /// The filter is wrong, or the capture could not be read.
+    pub fn packets(&self, filter: &str) -> Result<Vec<String>> {
+        let printed = self.agent.command(["tcpdump", "-n", "-r", FILE, filter]).run()?;
+        Ok(printed.lines().map(str::to_owned).collect())
+    }
+}
+
+/// Copies the last capture of a world, if there is one, into a directory of this machine.
+pub(crate) fn save(agent: &Agent, dir: &Path) {
+    if let Ok(bytes) = agent.get(FILE) {
+        let _ = std::fs::write(dir.join("wire.pcap"), bytes);
+    }
+}

@@ -1,0 +1,142 @@
+//! Stories told on every image, each in a world of its own: `cargo xtask test --lab [FILTER]`.
+
+mod assigned;
+mod bare;
+mod common;
+mod failing;
+mod families;
+mod foreign;
+mod lasting;
+mod pair;
+mod policies;
+mod refusals;
+
+use std::env;
+use std::process::ExitCode;
+
+use anyhow::{Error, Result};
+use lab::image::Image;
+use lab::world::{Pair, World};
+use libtest_mimic::{Arguments, Failed, Trial};
+
+/// Each guest needs a processor or two and two gigabytes of memory.
+const GUESTS_AT_ONCE: usize = 2;
+
+/// A story: its name, and what happens where.
+struct Story {
+    name: &'static str,
+    plot: Plot,
+}
+
+/// What happens in a story, by the world that it needs.
+#[derive(Clone, Copy)]
+enum Plot {
+    /// libreswan alone, with nothing of ours on the hosts.
+    Plain(fn(&World) -> Result<()>),
+    /// What this workspace builds, against a plain peer.
+    OfProduct(fn(&World) -> Result<()>),
+    /// The same with a guest for each host.
+    OfPair(fn(&Pair) -> Result<()>),
+}
+
+impl Story {
+    const fn plain(name: &'static str, tell: fn(&World) -> Result<()>) -> Self {
+        Self {
+            name,
+            plot: Plot::Plain(tell),
+        }
+    }
+
+    const fn of_product(name: &'static str, tell: fn(&World) -> Result<()>) -> Self {
+        Self {
+            name,
+            plot: Plot::OfProduct(tell),
+        }
+    }
+
+    const fn of_pair(name: &'static str, tell: fn(&Pair) -> Result<()>) -> Self {
+        Self {
+            name,
+            plot: Plot::OfPair(tell),
+        }
+    }
+
+    /// Tells the story; an error says where its artefacts are, `name` being that of the trial.
+    fn tell(&self, image: Image, name: &str) -> Result<()> {
+        let (world, tell) = match self.plot {
+            Plot::Plain(tell) => (World::plain(image)?, tell),
+            Plot::OfProduct(tell) => (World::with_product(image)?, tell),
+            Plot::OfPair(tell) => {
+                let pair = Pair::with_product(image)?;
+                return tell(&pair).map_err(|error| pair.explain(name, error));
+            }
+        };
+        tell(&world).map_err(|error| world.explain(name, error))
+    }
+}
+
+/// Every story. Those called `bare::` need nothing of ours and show that the lab itself works.
+const STORIES: &[Story] = &[
+    Story::plain("bare::transport", bare::transport),
+    Story::of_product("policies::transport", policies::transport),
+    Story::of_product("policies::tunnel", policies::tunnel),
+    Story::of_product("policies::psk", policies::psk),
+    Story::of_product("policies::e2e_host_to_host", policies::e2e_host_to_host),
+    Story::of_product("families::ipv6", families::ipv6),
+    Story::of_product("families::six_in_four", families::six_in_four),
+    Story::of_product("families::four_in_six", families::four_in_six),
+    Story::of_product("failing::wrong_psk", failing::wrong_psk),
+    Story::of_product("failing::missing_certificate", failing::missing_certificate),
+    Story::of_product("failing::beside_a_working_one", failing::beside_a_working_one),
+    Story::of_product(
+        "foreign::connection_is_untouched",
+        foreign::connection_is_untouched,
+    ),
+    Story::of_product("assigned::x509", assigned::x509),
+    Story::of_product("refusals::invalid_profiles", refusals::invalid_profiles),
+    Story::of_product("refusals::reasons", refusals::reasons),
+    Story::of_product("refusals::wrong_then_right", refusals::wrong_then_right),
+    Story::of_product("lasting::pluto_restart", lasting::pluto_restart),
+    Story::of_product("lasting::pluto_killed", lasting::pluto_killed),
+    Story::of_product("lasting::kernel_flushed", lasting::kernel_flushed),
+    Story::of_product("lasting::daemon_restart", lasting::daemon_restart),
+    Story::of_pair("pair::transport", pair::transport),
+];
+
+fn main() -> ExitCode {
+    let mut arguments = Arguments::from_args();
+    // Guests are large; the number of processors says nothing about how many fit.
+    arguments.test_threads = Some(
+        arguments
+            .test_threads
+            .unwrap_or(GUESTS_AT_ONCE)
+            .min(GUESTS_AT_ONCE),
+    );
+    if env::var_os("LAB_TESTS").is_none() && !arguments.list {
+        eprintln!("SKIP lab: run it with `cargo xtask test --lab`");
+        return ExitCode::SUCCESS;
+    }
+    // A filter may name several parts, separated by commas.
+    let filter = arguments.filter.take().unwrap_or_default();
+    let wanted = |name: &str| filter.split(',').any(|part| name.contains(part));
+    let mut trials = Vec::new();
+    for image in Image::ALL {
+        for story in STORIES {
+            let name = format!("{image}::{}", story.name);
+            if wanted(&name) {
+                trials.push(Trial::test(name.clone(), move || run(image, story, &name)));
+            }
+        }
+    }
+    libtest_mimic::run(&arguments, trials).exit_code()
+}
+
+fn run(image: Image, story: &Story, name: &str) -> Result<(), Failed> {
+    story.tell(image, name).map_err(|error| failed(&error))
+}
+
+/// The whole chain of causes, each on a line of its own.
+fn failed(error: &Error) -> Failed {
+    let causes: Vec<String> = error.chain().map(ToString::to_string).collect();
+    Failed::from(causes.join("\n  because: "))
+}
