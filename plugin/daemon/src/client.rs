@@ -25,6 +25,11 @@ impl Client {
         Self { bus, name }
     }
 
+    /// Whether the one with this unique name is the client.
+    pub fn is(&self, name: Option<&OwnedUniqueName>) -> bool {
+        self.name.as_ref() == name
+    }
+
     /// Tells of a change of state.
     pub async fn tell_state(&self, uuid: &Uuid, state: ServiceState) {
         let sent = match self.emitter() {

@@ -29,6 +29,8 @@ fn main() -> ExitCode {
 }
 
 fn start() -> anyhow::Result<()> {
+    rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable)
+        .context("failed to forbid core dumps")?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -63,7 +65,10 @@ async fn serve() -> anyhow::Result<()> {
         .with_context(|| format!("failed to take the name {DAEMON_NAME}"))?;
     tracing::info!("ready");
     tokio::spawn(async move { registry.watch().await });
-    stop.recv().await;
+    tokio::select! {
+        _ = stop.recv() => {}
+        () = system.closed() => anyhow::bail!("the system bus has closed the connection"),
+    }
     // Tunnels stay: the adapters register them again with the next daemon.
     Ok(())
 }

@@ -5,12 +5,17 @@
     reason = "what zbus's proxy macro generates carries no documentation"
 )]
 
+use std::time::Duration;
+
 use nmstate_ipsec_core::ip_config::NetworkConfig;
 use zbus::{Connection, proxy::CacheProperties};
 
 /// The first release seen to accept routes without an address; 1.42 was seen to refuse them, and with them
 /// the connection ("no valid IP address/prefix").
 const ROUTES_ALONE: (u32, u32) = (1, 52);
+
+/// How long NetworkManager may take to say its version.
+const TIME_OUT: Duration = Duration::from_secs(2);
 
 #[zbus::proxy(
     interface = "org.freedesktop.NetworkManager",
@@ -48,12 +53,15 @@ pub async fn acceptable(bus: &Connection, mut configuration: NetworkConfig) -> N
 
 /// Major and minor number, if NetworkManager says them.
 async fn version(bus: &Connection) -> Option<(u32, u32)> {
-    let proxy = NetworkManagerProxy::builder(bus)
-        .cache_properties(CacheProperties::No)
-        .build()
-        .await
-        .ok()?;
-    parse(&proxy.version().await.ok()?)
+    let asked = async {
+        let proxy = NetworkManagerProxy::builder(bus)
+            .cache_properties(CacheProperties::No)
+            .build()
+            .await
+            .ok()?;
+        parse(&proxy.version().await.ok()?)
+    };
+    tokio::time::timeout(TIME_OUT, asked).await.ok().flatten()
 }
 
 fn parse(version: &str) -> Option<(u32, u32)> {

@@ -90,15 +90,21 @@ pub async fn watch_ipsec(bus: &Connection, listener: impl Fn(bool)) -> zbus::Res
     let path = manager(bus).await?.load_unit(IPSEC_UNIT).await?;
     let unit = UnitProxy::builder(bus).path(path)?.build().await?;
     let mut changes = unit.receive_active_state_changed().await;
-    let mut ran = unit.active_state().await? == "active";
+    let mut ran = is_running(&unit.active_state().await?);
     while let Some(change) = changes.next().await {
-        let runs = change.get().await? == "active";
+        let runs = is_running(&change.get().await?);
         if runs != ran {
             ran = runs;
             listener(runs);
         }
     }
     Ok(())
+}
+
+/// Whether a unit in this state has its process. pluto tells systemd that it reloads whenever whack has it
+/// listen again.
+fn is_running(active_state: &str) -> bool {
+    matches!(active_state, "active" | "reloading" | "refreshing")
 }
 
 async fn manager(bus: &Connection) -> zbus::Result<ManagerProxy<'static>> {

@@ -15,8 +15,8 @@ use zbus::{fdo::DBusProxy, names::BusName, object_server::InterfaceRef};
 /// How long an idle process with a lasting name stays, as plugins of the base class do.
 const LINGER: Duration = Duration::from_secs(180);
 
-/// How long one stays whose name is for one connection only: nobody will ever call it again.
-const LINGER_ONCE: Duration = Duration::from_secs(2);
+/// How long one stays after its connection whose name is for one connection only: nobody will call it again.
+const LINGER_AFTER: Duration = Duration::from_secs(2);
 
 fn main() -> ExitCode {
     match start() {
@@ -29,6 +29,8 @@ fn main() -> ExitCode {
 }
 
 fn start() -> Result<(), Box<dyn std::error::Error>> {
+    // Secrets pass through this process: it leaves no core and cannot be traced.
+    rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable)?;
     let arguments = arguments::parse(std::env::args_os().skip(1))?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -58,8 +60,8 @@ async fn serve(arguments: &Arguments) -> zbus::Result<()> {
         .await?
         .receive_name_owner_changed_with_args(&[(0, "org.freedesktop.NetworkManager")])
         .await?;
-    let linger = if arguments.bus_name.contains(".Connection_") {
-        LINGER_ONCE
+    let linger_after = if arguments.bus_name.contains(".Connection_") {
+        LINGER_AFTER
     } else {
         LINGER
     };
@@ -67,12 +69,13 @@ async fn serve(arguments: &Arguments) -> zbus::Result<()> {
     while !idle.is_done() {
         tokio::select! {
             Some(message) = signals.next() => relay::handle(&message, &plugin).await?,
-            Some(owner) = daemon_owners.next() => if owner.is_none() { register_again(&plugin, &daemon).await? },
+            Some(owner) = daemon_owners.next() => if owner.is_some() { register_again(&plugin, &daemon).await },
             Some(change) = manager_owners.next() => {
                 let gone = change.args()?.new_owner().is_none();
                 if gone && !arguments.persist { tell(&plugin, Event::CallerGone).await? }
             }
-            () = idle.idle_for(linger), if !arguments.persist => tell(&plugin, Event::Idle).await?,
+            () = bus.closed() => return Err(zbus::Error::Failure("the system bus has closed the connection".into())),
+            () = idle.idle_for(LINGER, linger_after), if !arguments.persist => tell(&plugin, Event::Idle).await?,
         }
     }
     // Leaving the bus by name first: what was emitted is then on its way before the name is gone.
@@ -88,19 +91,18 @@ async fn tell(plugin: &InterfaceRef<Plugin>, event: Event) -> zbus::Result<()> {
     result.map_err(|error| zbus::Error::Failure(error.to_string()))
 }
 
-/// Tells a daemon that has been restarted which connection this process stands for.
-async fn register_again(plugin: &InterfaceRef<Plugin>, daemon: &ManagerProxy<'_>) -> zbus::Result<()> {
-    let Some(settings) = plugin.get().await.served() else {
-        return Ok(());
+/// Tells a daemon that has been restarted which connection this process stands for. If it will not hear of
+/// it, the tunnel stays as it is until the next one does.
+async fn register_again(plugin: &InterfaceRef<Plugin>, daemon: &ManagerProxy<'_>) {
+    let plugin = plugin.get().await;
+    let Some(settings) = plugin.served() else { return };
+    let registered = if plugin.is_started() {
+        daemon.register(&settings).await
+    } else {
+        daemon.activate(&settings).await
     };
-    eprintln!("nmstate-ipsecd has left the bus; registering the connection again");
-    if let Err(error) = daemon.register(&settings).await {
-        eprintln!("failed to register the connection with nmstate-ipsecd again: {error}");
-        tell(
-            plugin,
-            Event::Failed(nmstate_ipsec_core::contract::PluginFailure::ConnectFailed),
-        )
-        .await?;
+    match registered {
+        Ok(()) => eprintln!("nmstate-ipsecd was restarted and has the connection again"),
+        Err(error) => eprintln!("failed to register the connection with nmstate-ipsecd again: {error}"),
     }
-    Ok(())
 }

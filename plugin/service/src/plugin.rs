@@ -89,11 +89,16 @@ impl Plugin {
         Ok(())
     }
 
-    /// Ends when nothing was wanted of the plugin for as long as `linger`.
-    pub async fn idle_for(&self, linger: Duration) {
+    /// Ends when nothing was wanted of the plugin for as long as `before` its connection, or `after` it.
+    pub async fn idle_for(&self, before: Duration, after: Duration) {
         let mut state = self.state.subscribe();
         // The sender lives in `self`, so that waiting cannot fail.
         while state.wait_for(|state| is_idle(*state)).await.is_ok() {
+            let linger = if self.current() == ServiceState::Stopped {
+                after
+            } else {
+                before
+            };
             if timeout(linger, state.wait_for(|state| !is_idle(*state)))
                 .await
                 .is_err()
@@ -101,6 +106,11 @@ impl Plugin {
                 return;
             }
         }
+    }
+
+    /// Whether NetworkManager has been told that the connection is up.
+    pub fn is_started(&self) -> bool {
+        self.current() == ServiceState::Started
     }
 
     /// Whether the process has no reason to live on.

@@ -34,7 +34,18 @@ impl Manager {
 
 /// The profile in `settings`, if it can be used; if not, the journal has the reason.
 fn judged(settings: &Settings) -> Result<Profile, PluginError> {
-    Profile::from_settings(settings).map_err(|error| {
+    let allowed = Profile::from_settings(settings)
+        .map_err(|error| error.to_string())
+        .and_then(|profile| {
+            // Its author may be anybody who may add a VPN; the certificates are the host's.
+            if profile.private && profile.connection.nicknames().next().is_some() {
+                return Err(
+                    "a profile with connection.permissions may not use the certificates of the host".into(),
+                );
+            }
+            Ok(profile)
+        });
+    allowed.map_err(|error| {
         let (id, uuid) = (text(settings, "id"), text(settings, "uuid"));
         tracing::error!(
             ipsec_connection = id,
@@ -43,7 +54,7 @@ fn judged(settings: &Settings) -> Result<Profile, PluginError> {
             ipsec_reason = "invalid-profile",
             "connection '{id}' refused: {error}"
         );
-        PluginError::InvalidConnection(error.to_string())
+        PluginError::InvalidConnection(error)
     })
 }
 
@@ -70,8 +81,10 @@ impl Manager {
         #[zbus(header)] header: Header<'_>,
         #[zbus(connection)] bus: &zbus::Connection,
     ) -> Result<(), PluginError> {
-        self.registry.activate(judged(&connection)?, client(bus, &header));
-        Ok(())
+        let profile = judged(&connection)?;
+        self.registry
+            .activate(profile, client(bus, &header))
+            .map_err(PluginError::InvalidConnection)
     }
 
     /// Takes over a connection that an earlier daemon brought up; it stays as it is if pluto has it.
@@ -81,16 +94,19 @@ impl Manager {
         #[zbus(header)] header: Header<'_>,
         #[zbus(connection)] bus: &zbus::Connection,
     ) -> Result<(), PluginError> {
-        self.registry.register(judged(&connection)?, client(bus, &header));
-        Ok(())
+        let profile = judged(&connection)?;
+        self.registry
+            .register(profile, client(bus, &header))
+            .map_err(PluginError::InvalidConnection)
     }
 
     /// Takes a connection down; answered when pluto has nothing left of it.
-    async fn deactivate(&self, uuid: &str) -> zbus::fdo::Result<()> {
+    async fn deactivate(&self, uuid: &str, #[zbus(header)] header: Header<'_>) -> zbus::fdo::Result<()> {
         let uuid: Uuid = uuid
             .parse()
             .map_err(|_| zbus::fdo::Error::InvalidArgs("the argument is not a UUID".into()))?;
-        self.registry.deactivate(&uuid).await;
+        let sender = header.sender().map(|name| name.to_owned().into());
+        self.registry.deactivate(&uuid, sender).await;
         Ok(())
     }
 

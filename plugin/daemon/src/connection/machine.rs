@@ -39,8 +39,9 @@ pub enum Phase {
     Preparing,
     /// The connection and its secret are being handed to pluto.
     Loading(ResolvedEnds),
-    /// pluto negotiates; what its updown helper has reported so far is kept.
-    Negotiating(ResolvedEnds, Vec<Updown>),
+    /// pluto negotiates; what its updown helper has reported so far is kept, and whether pluto itself has
+    /// nothing more to say.
+    Negotiating(ResolvedEnds, Vec<Updown>, bool),
     /// Traffic passes, or a trap policy waits for it.
     Up(ResolvedEnds, Vec<Updown>),
     /// Everything of it is being taken out of pluto.
@@ -138,13 +139,22 @@ pub fn step(state: State, event: Event, one_pair: bool) -> (State, Vec<Effect>) 
         (Idle, Event::Register) => (Adopting, vec![Effect::Adopt]),
         (Adopting, Event::Adopted(Some(ends))) => (Up(ends, Vec::new()), Vec::new()),
         (Adopting, Event::Adopted(None)) | (Up(..), Event::Lost) => return lose(),
-        (Up(..), Event::Reported(report)) if report.verb.action == Action::Down => return lose(),
-        (Preparing, Event::Prepared(Ok(ends))) => (Loading(ends), vec![Effect::Load(ends, lost.is_none())]),
-        (Loading(ends), Event::Loaded(Ok(()))) => {
-            (Negotiating(ends, Vec::new()), vec![Effect::Negotiate(ends)])
+        // That it went down is for the kernel to say: pluto may be resuming it elsewhere (MOBIKE), and one
+        // pair of several, or an idle SA of a trap, may come and go.
+        (Up(ends, reports), Event::Reported(report)) if report.verb.action == Action::Up => {
+            further(ends, reports, *report)
         }
-        (Negotiating(ends, reports), Event::Reported(report)) => reported(ends, reports, *report, one_pair),
-        (Negotiating(ends, reports), Event::Negotiated(Ok(progress))) => negotiated(ends, reports, progress),
+        (Preparing, Event::Prepared(Ok(ends))) => (Loading(ends), vec![Effect::Load(ends, lost.is_none())]),
+        (Loading(ends), Event::Loaded(Ok(()))) => (
+            Negotiating(ends, Vec::new(), false),
+            vec![Effect::Negotiate(ends)],
+        ),
+        (Negotiating(ends, reports, done), Event::Reported(report)) => {
+            reported(ends, reports, *report, one_pair || done, done)
+        }
+        (Negotiating(ends, reports, _), Event::Negotiated(Ok(progress))) => {
+            negotiated(ends, reports, progress)
+        }
         (Preparing, Event::Prepared(Err(reason)))
         | (Loading(_), Event::Loaded(Err(reason)))
         | (Negotiating(..), Event::Negotiated(Err(reason))) => return fail(lost, reason),
@@ -205,25 +215,37 @@ fn reported(
     ends: ResolvedEnds,
     mut reports: Vec<Updown>,
     report: Updown,
-    one_pair: bool,
+    complete: bool,
+    done: bool,
 ) -> (Phase, Vec<Effect>) {
     if report.verb.action != Action::Up {
-        return (Phase::Negotiating(ends, reports), Vec::new());
+        return (Phase::Negotiating(ends, reports, done), Vec::new());
     }
     reports.push(report);
-    if one_pair {
+    if complete {
         up(ends, reports)
     } else {
-        (Phase::Negotiating(ends, reports), Vec::new())
+        (Phase::Negotiating(ends, reports, done), Vec::new())
     }
 }
 
 fn negotiated(ends: ResolvedEnds, reports: Vec<Updown>, progress: Progress) -> (Phase, Vec<Effect>) {
     if progress != Progress::Routed && reports.is_empty() {
         return (
-            Phase::Negotiating(ends, reports),
+            Phase::Negotiating(ends, reports, true),
             vec![Effect::AwaitReport(ends, progress)],
         );
+    }
+    up(ends, reports)
+}
+
+/// A report about a tunnel that is up: another pair of it, or a pair that has come back.
+fn further(ends: ResolvedEnds, mut reports: Vec<Updown>, report: Updown) -> (Phase, Vec<Effect>) {
+    let same =
+        |known: &Updown| (known.my_client, known.peer_client) == (report.my_client, report.peer_client);
+    match reports.iter().position(same) {
+        Some(at) => reports[at] = report,
+        None => reports.push(report),
     }
     up(ends, reports)
 }

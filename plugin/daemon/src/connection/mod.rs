@@ -16,6 +16,7 @@ use nmstate_ipsec_core::{
     updown::Updown,
 };
 use tokio::sync::{Notify, mpsc, oneshot};
+use zbus::names::OwnedUniqueName;
 
 use crate::{client::Client, kernel, libreswan::Libreswan, systemd};
 use worker::{Request, Worker};
@@ -61,24 +62,41 @@ impl Registry {
     }
 
     /// Begins to bring `profile` up for `client`, after whatever is still going on with it.
-    pub fn activate(&self, profile: Profile, client: Client) {
-        self.wish(profile, |profile| Request::Activate(profile, client));
+    ///
+    /// # Errors
+    /// Another profile has its name in pluto.
+    pub fn activate(&self, profile: Profile, client: Client) -> Result<(), String> {
+        self.wish(profile, |profile| Request::Activate(profile, client))
     }
 
     /// Takes `profile`, which was up before this daemon was started, under this daemon's care for `client`.
-    pub fn register(&self, profile: Profile, client: Client) {
-        self.wish(profile, |profile| Request::Register(profile, client));
+    ///
+    /// # Errors
+    /// As those of [`Registry::activate`].
+    pub fn register(&self, profile: Profile, client: Client) -> Result<(), String> {
+        self.wish(profile, |profile| Request::Register(profile, client))
     }
 
-    fn wish(&self, profile: Profile, request: impl FnOnce(Box<Profile>) -> Request) {
+    fn wish(&self, profile: Profile, request: impl FnOnce(Box<Profile>) -> Request) -> Result<(), String> {
+        let name = profile.pluto_name();
         let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
+        // Half of the name is chosen by whoever wrote the profile, and so is the UUID that the rest is from.
+        if let Some((other, _)) = entries
+            .iter()
+            .find(|(uuid, entry)| entry.name == name && **uuid != profile.uuid)
+        {
+            return Err(format!(
+                "the connection {other} is called '{name}' in pluto already; rename one of the two"
+            ));
+        }
         let entry = entries.entry(profile.uuid.clone()).or_insert_with(|| Entry {
-            name: profile.pluto_name(),
+            name: name.clone(),
             requests: Worker::start(self.host.clone(), profile.uuid.clone()),
         });
-        entry.name = profile.pluto_name();
+        entry.name = name;
         // A worker ends only with its registry.
         let _ = entry.requests.send(request(Box::new(profile)));
+        Ok(())
     }
 
     /// Watches what can take connections down without being asked: the kernel and pluto. Never ends.
@@ -99,13 +117,13 @@ impl Registry {
         }
     }
 
-    /// Takes the connection down; ends when pluto has nothing left of it.
-    pub async fn deactivate(&self, uuid: &Uuid) {
+    /// Takes the connection down as far as `client` wanted it; ends when pluto has nothing left of that.
+    pub async fn deactivate(&self, uuid: &Uuid, client: Option<OwnedUniqueName>) {
         let (done, wait) = oneshot::channel();
         {
             let entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
             let Some(entry) = entries.get(uuid) else { return };
-            let _ = entry.requests.send(Request::Deactivate(done));
+            let _ = entry.requests.send(Request::Deactivate(client, done));
         }
         let _ = wait.await;
     }

@@ -106,6 +106,12 @@ pub(super) async fn load(
         }
     })?;
     if let Some(secrets) = render::ipsec_secrets(profile, ends) {
+        if ends.right == RightEnd::Any && profile.connection.rightid.is_none() {
+            let detail = "a pre-shared key for %any would be everybody's; name the peer by right or rightid";
+            return Err(Reason::ConfigurationRefused {
+                detail: detail.into(),
+            });
+        }
         secrets_file::write(&host.secrets_dir, &profile.uuid, &secrets).map_err(|error| Reason::Local {
             detail: format!(
                 "failed to write the secrets file in {}: {error}",

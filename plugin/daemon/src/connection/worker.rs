@@ -15,10 +15,11 @@ use tokio::{
     task::JoinHandle,
     time::Instant,
 };
+use zbus::names::OwnedUniqueName;
 
 use super::{
     Host,
-    machine::{self, Effect, Event, Phase, State},
+    machine::{self, After, Effect, Event, Phase, State},
     work,
 };
 use crate::{client::Client, kernel::KernelFacts, networkmanager};
@@ -33,8 +34,8 @@ pub(super) enum Request {
     Activate(Box<Profile>, Client),
     /// Take the profile for one that is up already, or was, and do for the client what is due.
     Register(Box<Profile>, Client),
-    /// Take the connection down, and tell when that is done.
-    Deactivate(oneshot::Sender<()>),
+    /// Take the connection down as far as the client wanted it, and tell when that is done.
+    Deactivate(Option<OwnedUniqueName>, oneshot::Sender<()>),
     /// The client of the activation with this number has left the bus.
     ClientGone(u64),
     /// The updown helper has reported.
@@ -125,29 +126,63 @@ impl Worker {
         match request {
             Request::Activate(profile, client) => self.wish(*profile, client, Event::Activate).await,
             Request::Register(profile, client) => self.wish(*profile, client, Event::Register).await,
-            Request::Deactivate(done) => {
-                self.next = None;
-                self.waiting.push(done);
-                self.step(Event::Deactivate).await;
-            }
+            Request::Deactivate(client, done) => self.deactivate(client.as_ref(), done).await,
             Request::ClientGone(number) => self.client_gone(number).await,
             Request::Report(report) => self.step(Event::Reported(report)).await,
             Request::Kernel(facts) => self.compare(&facts).await,
             // What pluto had is gone either way.
             Request::Pluto(false) => self.step(Event::Lost).await,
             Request::Pluto(true) => {
+                // What was waited for is there: the next try is not to wait for the failures before it.
+                self.state.lost = self.state.lost.map(|_| 0);
                 self.step(Event::Lost).await;
                 self.step(Event::Retry).await;
             }
-            Request::Ended(number, event) if number == self.works => self.step(*event).await,
+            Request::Ended(number, event) if number == self.works => {
+                if matches!(*event, Event::Unloaded) {
+                    self.answer();
+                }
+                self.step(*event).await;
+            }
             Request::Ended(..) => {}
         }
         if self.state.phase == Phase::Idle {
             self.current = None;
-            for done in self.waiting.drain(..) {
-                // Whoever waited may have left meanwhile.
-                let _ = done.send(());
-            }
+            self.answer();
+        }
+    }
+
+    /// Tells whoever waited for the connection to be out of pluto that it is.
+    fn answer(&mut self) {
+        for done in self.waiting.drain(..) {
+            // Whoever waited may have left meanwhile.
+            let _ = done.send(());
+        }
+    }
+
+    async fn deactivate(&mut self, client: Option<&OwnedUniqueName>, done: oneshot::Sender<()>) {
+        if self.next.take_if(|next| next.client.is(client)).is_some() {
+            self.withdraw().await;
+        }
+        if self
+            .current
+            .as_ref()
+            .is_some_and(|current| current.client.is(client))
+            && self.next.is_none()
+        {
+            self.step(Event::Deactivate).await;
+        }
+        // The last of a client that was superseded is over when the old activation is out of pluto.
+        match self.state.phase {
+            Phase::Idle | Phase::Unloading(_) => self.waiting.push(done),
+            _ => drop(done.send(())),
+        }
+    }
+
+    /// The activation that was to follow is not wanted any more.
+    async fn withdraw(&mut self) {
+        if self.state.phase == Phase::Unloading(After::Activate) {
+            self.step(Event::Deactivate).await;
         }
     }
 
@@ -191,12 +226,12 @@ impl Worker {
     }
 
     async fn client_gone(&mut self, number: u64) {
-        self.next.take_if(|next| next.number == number);
-        if self
-            .current
-            .as_ref()
-            .is_some_and(|current| current.number == number)
-        {
+        if self.next.take_if(|next| next.number == number).is_some() {
+            self.withdraw().await;
+        }
+        let is_current = |current: &Activation| current.number == number;
+        // One that is being replaced goes anyway.
+        if self.next.is_none() && self.current.as_ref().is_some_and(is_current) {
             tracing::warn!(ipsec_uuid = %self.uuid, nm_connection = %self.uuid, "whoever asked for the connection has left the bus; taking it down");
             self.step(Event::Deactivate).await;
         }
@@ -236,7 +271,8 @@ impl Worker {
     fn begin(&mut self, effect: Effect) {
         if matches!(effect, Effect::Prepare | Effect::Adopt) {
             self.current = self.next.take().or(self.current.take());
-            if let Some(current) = &mut self.current {
+            // NetworkManager measures a first start from its wish; after a loss there is no such limit.
+            if let (Some(current), Some(_)) = (&mut self.current, self.state.lost) {
                 current.since = Instant::now();
             }
         }

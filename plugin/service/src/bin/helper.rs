@@ -3,18 +3,23 @@
 //! It hands the `PLUTO_` variables of its environment to the daemon and ends. It neither waits for an
 //! answer nor fails: pluto would take a failure for a refusal of the tunnel.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, time::Duration};
 
 use nmstate_ipsec_core::{daemon_api::HelperProxy, updown::FORWARDED};
 use zbus::proxy::CacheProperties;
+
+/// How long pluto is kept waiting at most, when the bus hangs.
+const TIME_OUT: Duration = Duration::from_secs(2);
 
 fn main() {
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return eprintln!("failed to start: {error}"),
     };
-    if let Err(error) = runtime.block_on(report()) {
-        eprintln!("failed to report to nmstate-ipsecd: {error}");
+    match runtime.block_on(async { tokio::time::timeout(TIME_OUT, report()).await }) {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => eprintln!("failed to report to nmstate-ipsecd: {error}"),
+        Err(_) => eprintln!("failed to report to nmstate-ipsecd: the bus did not answer"),
     }
 }
 

@@ -8,6 +8,8 @@ use serde_json::Value;
 use crate::agent::{Agent, Background, wait_until};
 
 const LOG: &str = "/run/lab/busctl";
+/// The signal by which a record is seen to have begun.
+const PROBE: &str = "LabProbe";
 const SIGINT: i32 = 2;
 
 /// A running record of the VPN plugin's contract: calls, signals, and every error on the bus.
@@ -32,11 +34,18 @@ impl BusMonitor {
             "monitor",
         ];
         let busctl = agent.command(argv).spawn(LOG)?;
+        // With JSON busctl does not say when it listens: it does when it has seen a signal of ours.
+        let emit = [
+            "busctl",
+            "--system",
+            "emit",
+            "/lab",
+            "org.freedesktop.NetworkManager.VPN.Plugin",
+            PROBE,
+        ];
         wait_until("busctl listens", Duration::from_secs(30), || {
-            let said = agent.get(&busctl.stderr)?;
-            Ok(String::from_utf8_lossy(&said)
-                .contains("Monitoring bus message stream")
-                .then_some(()))
+            agent.command(emit).run()?;
+            Ok((!agent.get(&busctl.stdout)?.is_empty()).then_some(()))
         })?;
         Ok(Self {
             agent: agent.clone(),
@@ -61,6 +70,11 @@ impl BusMonitor {
                 message
                     .map(BusMessage)
                     .with_context(|| format!("reading what busctl wrote: {line}"))
+            })
+            .filter(|message| {
+                message
+                    .as_ref()
+                    .map_or(true, |message: &BusMessage| message.name() != PROBE)
             })
             .collect()
     }

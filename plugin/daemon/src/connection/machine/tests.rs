@@ -96,7 +96,7 @@ fn a_tunnel_without_report_waits_for_it_and_a_trap_does_not() {
 #[test]
 fn preparing_is_no_progress() {
     let (state, effects) = after(negotiating().into_iter().chain([reported("prepare-client")]));
-    assert!(matches!(state.phase, Phase::Negotiating(_, reports) if reports.is_empty()));
+    assert!(matches!(state.phase, Phase::Negotiating(_, reports, _) if reports.is_empty()));
     assert!(effects.is_empty());
 }
 
@@ -143,17 +143,52 @@ fn the_last_wish_counts_while_unloading() {
 
 #[test]
 fn a_loss_is_told_and_tried_for_at_once_without_starting_pluto() {
-    for loss in [Event::Lost, reported("down-client")] {
-        let (state, effects) = step(after(up()).0, loss, true);
-        assert_eq!(effects, [Effect::TellLost, Effect::Unload]);
-        let (state, effects) = step(state, Event::Unloaded, true);
-        assert_eq!(
-            (&state.phase, effects),
-            (&Phase::Preparing, vec![Effect::Prepare])
-        );
-        let (_, effects) = step(state, Event::Prepared(Ok(ends())), true);
-        assert_eq!(effects, [Effect::Load(ends(), false)]);
-    }
+    let (state, effects) = step(after(up()).0, Event::Lost, true);
+    assert_eq!(effects, [Effect::TellLost, Effect::Unload]);
+    let (state, effects) = step(state, Event::Unloaded, true);
+    assert_eq!(
+        (&state.phase, effects),
+        (&Phase::Preparing, vec![Effect::Prepare])
+    );
+    let (_, effects) = step(state, Event::Prepared(Ok(ends())), true);
+    assert_eq!(effects, [Effect::Load(ends(), false)]);
+}
+
+#[test]
+fn a_report_about_what_is_up_adds_to_it_and_one_of_its_end_is_left_to_the_kernel() {
+    let pair = |client: &str| {
+        let variables = [
+            ("PLUTO_VERB", "up-client"),
+            ("PLUTO_CONNECTION", "hosta_conn-5b2b1ea8"),
+            ("PLUTO_PEER_CLIENT_NET", client),
+            ("PLUTO_PEER_CLIENT_MASK", "255.255.255.255"),
+        ];
+        Updown::from_env(variables).unwrap()
+    };
+    let (one, other) = (pair("198.51.100.1"), pair("198.51.100.2"));
+    let first = negotiating()
+        .into_iter()
+        .chain([Event::Reported(Box::new(one.clone()))]);
+    let (state, effects) = from(after(first).0, [Event::Reported(Box::new(other.clone()))], true);
+    assert_eq!(
+        effects,
+        [Effect::Announce(ends(), vec![one.clone(), other.clone()])]
+    );
+    // A pair that comes back takes the place of what it was.
+    let (state, effects) = step(state, Event::Reported(Box::new(one.clone())), true);
+    assert_eq!(effects, [Effect::Announce(ends(), vec![one, other])]);
+    let (down, effects) = step(state.clone(), reported("down-client"), true);
+    assert_eq!((down, effects), (state, Vec::new()));
+}
+
+#[test]
+fn of_several_pairs_the_first_late_report_completes_what_pluto_has_done() {
+    let established = Event::Negotiated(Ok(Progress::Established));
+    let events = negotiating()
+        .into_iter()
+        .chain([established, reported("up-client")]);
+    let (state, _) = from(State::default(), events, false);
+    assert!(matches!(state.phase, Phase::Up(..)));
 }
 
 #[test]
