@@ -9,6 +9,7 @@ pub mod document;
 pub mod host;
 pub mod image;
 pub mod install;
+pub mod peer;
 pub mod protocol;
 pub mod qmp;
 pub mod setup;

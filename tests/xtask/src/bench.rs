@@ -10,28 +10,8 @@ use anyhow::{Context, Result};
 use lab::agent::wait_until;
 use lab::document::Document;
 use lab::image::Image;
+use lab::peer;
 use lab::world::World;
-
-use crate::peer;
-
-const PSK: &str = "a pre-shared key of the laboratory";
-
-/// One connection with a pre-shared key, host to host.
-const DOCUMENT: &str = "\
-interfaces:
-- name: hosta_conn
-  type: ipsec
-  libreswan:
-    left: 192.0.2.251
-    leftid: left.example.org
-    leftmodecfgclient: false
-    right: 192.0.2.252
-    rightid: right.example.org
-    rightsubnet: 192.0.2.252/32
-    psk: a pre-shared key of the laboratory
-    ikev2: insist
-    type: transport
-";
 
 /// The same connection for libreswan alone, from left's and from right's point of view. left uses our
 /// updown helper, so that libreswan's shell script does not count against it.
@@ -88,7 +68,7 @@ pub(crate) fn run(image: Image, runs: usize) -> Result<ExitCode> {
 
 fn measure(world: &World, runs: usize, results: &mut Results) -> Result<()> {
     for host in [world.left(), world.right()] {
-        host.set_psk(PSK)?;
+        host.set_psk(peer::PSK)?;
     }
     world.right().add_connection("peer", &PLAIN)?;
     for run in 1..=runs {
@@ -101,7 +81,7 @@ fn measure(world: &World, runs: usize, results: &mut Results) -> Result<()> {
 
 fn ours(world: &World, results: &mut Results) -> Result<()> {
     let left = world.left();
-    let (document, removal) = (Document::new(DOCUMENT), peer::removal()?);
+    let (document, removal) = (Document::new(peer::PSK_DOCUMENT), peer::removal()?);
     results.apply.measure(|| left.apply(&document))?;
     if results.memory.is_empty() {
         results.memory = memory(world)?;

@@ -6,9 +6,8 @@ use std::time::Instant;
 use anyhow::{Context, Result, ensure};
 use lab::document::Document;
 use lab::image::Image;
+use lab::peer;
 use lab::world::{BEHIND_V4, LEFT_V4, RIGHT_V4, World};
-
-use crate::peer;
 
 /// Tells what happens, with the time since the start.
 struct Teller {
@@ -54,10 +53,10 @@ fn tell(world: &World, teller: &Teller) -> Result<()> {
             .run()?,
     );
 
-    peer::expect_certificate(world, &["type=transport"])?;
+    peer::expect_certificate(world.right(), &["type=transport"])?;
     encrypt(world, teller, "transport", RIGHT_V4)?;
     remove(world, teller)?;
-    peer::expect_certificate(world, &["leftsubnet=198.51.100.1/32", "type=tunnel"])?;
+    peer::expect_certificate(world.right(), &["leftsubnet=198.51.100.1/32", "type=tunnel"])?;
     encrypt(world, teller, "tunnel", BEHIND_V4)?;
     remove(world, teller)
 }

@@ -4,7 +4,6 @@ mod bench;
 mod checks;
 mod demo;
 mod lab_command;
-mod peer;
 mod tally;
 
 use std::process::ExitCode;

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 
 use crate::agent::{Agent, Background, wait_until};
 
@@ -96,6 +96,20 @@ impl Captured {
     /// The capture could not be read.
     pub fn clear_text(&self, one: &str, other: &str) -> Result<Vec<String>> {
         self.packets(&format!("host {one} and host {other} and not ({ALLOWED})"))
+    }
+
+    /// Sees that there was ESP both ways between the two `ends`, and nothing in clear text between anybody.
+    ///
+    /// # Errors
+    /// There was not, or there was; the error has the packets.
+    pub fn ensure_encrypted(&self, ends: (&str, &str)) -> Result<()> {
+        for (from, to) in [ends, (ends.1, ends.0)] {
+            let count = self.esp(from, to)?;
+            ensure!(count >= 3, "only {count} ESP packets from {from} to {to}");
+        }
+        let open = self.in_the_open()?;
+        ensure!(open.is_empty(), "clear text on the wire:\n{}", open.join("\n"));
+        Ok(())
     }
 
     /// Every packet that should not have been in the open, whoever sent it, one a line.

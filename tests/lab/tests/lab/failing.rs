@@ -2,21 +2,22 @@
 
 use anyhow::{Result, ensure};
 use lab::document::Document;
+use lab::peer;
 use lab::world::World;
 
 use crate::common;
 
 /// The peer has another pre-shared key.
 pub(crate) fn wrong_psk(world: &World) -> Result<()> {
-    common::expect_psk(world)?;
+    peer::expect_psk(world.right())?;
     world.right().set_psk("another key than left has")?;
-    fails(world, &Document::new(common::PSK_DOCUMENT))
+    fails(world, &Document::new(peer::PSK_DOCUMENT))
 }
 
 /// The document names a certificate that is not there.
 pub(crate) fn missing_certificate(world: &World) -> Result<()> {
-    common::expect_certificate(world, &["type=transport"])?;
-    let document = common::policy("transport", "192.0.2.252")?;
+    peer::expect_certificate(world.right(), &["type=transport"])?;
+    let document = peer::policy("transport", "192.0.2.252")?;
     fails(
         world,
         &Document::new(&document.text().replace("left_server", "no_such_certificate")),
@@ -25,8 +26,8 @@ pub(crate) fn missing_certificate(world: &World) -> Result<()> {
 
 /// A tunnel that works is left alone when a further one fails.
 pub(crate) fn beside_a_working_one(world: &World) -> Result<()> {
-    common::expect_psk(world)?;
-    world.left().apply(&Document::new(common::PSK_DOCUMENT))?;
+    peer::expect_psk(world.right())?;
+    world.left().apply(&Document::new(peer::PSK_DOCUMENT))?;
     let before = world.left().spis()?;
     let further = "\
 interfaces:

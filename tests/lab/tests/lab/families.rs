@@ -2,6 +2,7 @@
 
 use anyhow::Result;
 use lab::document::Document;
+use lab::peer;
 use lab::world::{BEHIND_V4, BEHIND_V6, LEFT_V4, LEFT_V6, RIGHT_V4, RIGHT_V6, World};
 
 use crate::common;
@@ -9,8 +10,8 @@ use crate::common;
 /// The transport policy between names that resolve to IPv6 addresses.
 pub(crate) fn ipv6(world: &World) -> Result<()> {
     let further = ["left=2001:db8:2::252", "right=2001:db8:2::251", "type=transport"];
-    common::expect_certificate_at(world, &further)?;
-    let document = common::policy("transport", "2001:db8:2::252")?
+    peer::expect_certificate_at(world.right(), &further)?;
+    let document = peer::policy("transport", "2001:db8:2::252")?
         .text()
         .replace("/32", "/128");
     let document = document
@@ -52,7 +53,7 @@ fn tunnel(world: &World, ends: [&str; 2], subnets: [&str; 2]) -> Result<()> {
         &rightsubnet,
         "type=tunnel",
     ];
-    common::expect_certificate_at(world, &further)?;
+    peer::expect_certificate_at(world.right(), &further)?;
     let document = format!(
         "\
 interfaces:

@@ -2,6 +2,7 @@
 
 use anyhow::{Result, ensure};
 use lab::document::Document;
+use lab::peer;
 use lab::world::{BEHIND_V4, World};
 
 use crate::common;
@@ -26,10 +27,10 @@ pub(crate) fn connection_is_untouched(world: &World) -> Result<()> {
     left.initiate("theirs")?;
     let before = left.spis()?;
 
-    common::expect_psk(world)?;
-    left.apply(&Document::new(common::PSK_DOCUMENT))?;
+    peer::expect_psk(world.right())?;
+    left.apply(&Document::new(peer::PSK_DOCUMENT))?;
     common::is_encrypted(world)?;
-    left.apply(&common::removal()?)?;
+    left.apply(&peer::removal()?)?;
     ensure!(
         left.spis()? == before,
         "their SAs were {before:?} and are {:?}",

@@ -5,6 +5,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use lab::agent::wait_until;
 use lab::document::Document;
+use lab::peer;
 use lab::world::World;
 
 use crate::common;
@@ -63,10 +64,10 @@ pub(crate) fn daemon_restart(world: &World) -> Result<()> {
 }
 
 fn connect(world: &World) -> Result<()> {
-    common::expect_psk(world)?;
+    peer::expect_psk(world.right())?;
     world
         .left()
-        .apply(&Document::new(common::PSK_DOCUMENT))
+        .apply(&Document::new(peer::PSK_DOCUMENT))
         .context("applying the document")?;
     common::is_encrypted(world)
 }

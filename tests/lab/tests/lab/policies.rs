@@ -2,20 +2,21 @@
 
 use anyhow::{Context, Result};
 use lab::document::Document;
+use lab::peer;
 use lab::world::{BEHIND_V4, LEFT_V4, RIGHT_V4, World};
 
 use crate::common;
 
 /// `transport.yaml`: host to host in transport mode, then `remove.yaml`.
 pub(crate) fn transport(world: &World) -> Result<()> {
-    common::expect_certificate(world, &["type=transport"])?;
-    encrypts(world, &common::policy("transport", RIGHT_V4)?, RIGHT_V4)
+    peer::expect_certificate(world.right(), &["type=transport"])?;
+    encrypts(world, &peer::policy("transport", RIGHT_V4)?, RIGHT_V4)
 }
 
 /// `tunnel.yaml`: a host behind right, in tunnel mode, then `remove.yaml`.
 pub(crate) fn tunnel(world: &World) -> Result<()> {
-    common::expect_certificate(world, &["leftsubnet=198.51.100.1/32", "type=tunnel"])?;
-    encrypts(world, &common::policy("tunnel", BEHIND_V4)?, BEHIND_V4)
+    peer::expect_certificate(world.right(), &["leftsubnet=198.51.100.1/32", "type=tunnel"])?;
+    encrypts(world, &peer::policy("tunnel", BEHIND_V4)?, BEHIND_V4)
 }
 
 /// `psk.yaml`: nmstate's own example; right assigns the address that left's traffic comes from.
@@ -42,7 +43,7 @@ pub(crate) fn psk(world: &World) -> Result<()> {
 /// `e2e-host-to-host.yaml`: what OpenShift's end-to-end test applies.
 pub(crate) fn e2e_host_to_host(world: &World) -> Result<()> {
     let further = ["type=transport", "ike=aes_gcm256-sha2_256", "esp=aes_gcm256"];
-    common::expect_certificate(world, &further)?;
+    peer::expect_certificate(world.right(), &further)?;
     let placeholders = [
         ("<node>", "left"),
         ("<node_address>", LEFT_V4),

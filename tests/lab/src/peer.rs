@@ -1,0 +1,110 @@
+//! What stories, demonstration and measurements share: right's side of the connections, and documents.
+
+use anyhow::Result;
+
+use crate::document::Document;
+use crate::world::Host;
+
+/// The name of the connection that is declared on left.
+pub const INTERFACE: &str = "hosta_conn";
+
+/// The key in [`PSK_DOCUMENT`].
+pub const PSK: &str = "a pre-shared key of the laboratory";
+
+/// Host to host in transport mode with a pre-shared key; of all connections it is negotiated the quickest.
+pub const PSK_DOCUMENT: &str = "\
+interfaces:
+- name: hosta_conn
+  type: ipsec
+  libreswan:
+    left: 192.0.2.251
+    leftid: left.example.org
+    leftmodecfgclient: false
+    right: 192.0.2.252
+    rightid: right.example.org
+    rightsubnet: 192.0.2.252/32
+    psk: a pre-shared key of the laboratory
+    ikev2: insist
+    type: transport
+";
+
+/// right's side of [`PSK_DOCUMENT`].
+pub const PSK_PEER: [&str; 7] = [
+    "left=192.0.2.252",
+    "leftid=@right.example.org",
+    "right=192.0.2.251",
+    "rightid=@left.example.org",
+    "authby=secret",
+    "ikev2=insist",
+    "type=transport",
+];
+
+/// right's side of every connection that authenticates with certificates.
+const CERTIFICATE_PEER: [&str; 6] = [
+    "leftcert=right_server",
+    "leftid=%fromcert",
+    "leftrsasigkey=%cert",
+    "rightid=%fromcert",
+    "rightrsasigkey=%cert",
+    "ikev2=insist",
+];
+
+/// Has right expect what [`PSK_DOCUMENT`] declares.
+///
+/// # Errors
+/// pluto does not take it.
+pub fn expect_psk(right: Host<'_>) -> Result<()> {
+    right.set_psk(PSK)?;
+    right.add_connection("peer", &PSK_PEER)
+}
+
+/// Has right expect left with a certificate; `further` are lines of an ipsec.conf.
+///
+/// # Errors
+/// pluto does not take it.
+pub fn expect_certificate(right: Host<'_>, further: &[&str]) -> Result<()> {
+    expect_certificate_at(
+        right,
+        &[&["left=192.0.2.252", "right=192.0.2.251"], further].concat(),
+    )
+}
+
+/// The same with the addresses among `further`.
+///
+/// # Errors
+/// pluto does not take it.
+pub fn expect_certificate_at(right: Host<'_>, further: &[&str]) -> Result<()> {
+    right.add_connection("peer", &[&CERTIFICATE_PEER, further].concat())
+}
+
+/// `transport.yaml` or `tunnel.yaml` with its placeholders filled in.
+///
+/// # Errors
+/// The example cannot be read, or a placeholder is left.
+pub fn policy(name: &str, protected: &str) -> Result<Document> {
+    Document::example(
+        name,
+        &[
+            ("<hostname>", "left"),
+            ("<interface_name>", INTERFACE),
+            ("<cluster_node>", "left.example.org"),
+            ("<external_host>", "right.example.org"),
+            ("<external_address>", protected),
+        ],
+    )
+}
+
+/// `remove.yaml` with its placeholders filled in.
+///
+/// # Errors
+/// The example cannot be read, or a placeholder is left.
+pub fn removal() -> Result<Document> {
+    Document::example(
+        "remove",
+        &[
+            ("<name>", "remove"),
+            ("<node_name>", "left"),
+            ("<tunnel_name>", INTERFACE),
+        ],
+    )
+}
