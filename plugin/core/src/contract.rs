@@ -107,14 +107,16 @@ pub enum PluginError {
 mod tests {
     use super::*;
 
+    /// The numbers of NetworkManager's `nm-vpn-dbus-interface.h`, as its documentation lists them.
     #[test]
-    fn states_survive_the_bus() {
-        for number in 0..10 {
-            if let Some(state) = ServiceState::from_number(number) {
-                assert_eq!(state.number(), number);
-            }
+    fn states_have_the_numbers_of_the_contract() {
+        use ServiceState::{Init, Shutdown, Started, Starting, Stopped, Stopping};
+        let listed = [Init, Shutdown, Starting, Started, Stopping, Stopped];
+        for (state, number) in listed.into_iter().zip(1..) {
+            assert_eq!(state.number(), number);
+            assert_eq!(ServiceState::from_number(number), Some(state));
         }
         assert_eq!(ServiceState::from_number(0), None);
-        assert_eq!(ServiceState::from_number(4), Some(ServiceState::Started));
+        assert_eq!(ServiceState::from_number(7), None);
     }
 }
