@@ -66,10 +66,17 @@ async fn serve(arguments: &Arguments) -> zbus::Result<()> {
         LINGER
     };
     let idle = plugin.get().await;
+    let mut daemon_was_lost = false;
     while !idle.is_done() {
         tokio::select! {
             Some(message) = signals.next() => relay::handle(&message, &plugin).await?,
-            Some(owner) = daemon_owners.next() => if owner.is_some() { register_again(&plugin, &daemon).await },
+            Some(owner) = daemon_owners.next() => {
+                // The daemon's first start is this process's own doing and no reason to call it twice.
+                if owner.is_some() && daemon_was_lost {
+                    register_again(&plugin, &daemon).await;
+                }
+                daemon_was_lost = owner.is_none();
+            }
             Some(change) = manager_owners.next() => {
                 let gone = change.args()?.new_owner().is_none();
                 if gone && !arguments.persist { tell(&plugin, Event::CallerGone).await? }

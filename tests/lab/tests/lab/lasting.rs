@@ -15,45 +15,53 @@ const RETURN_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// `systemctl restart ipsec`, as operators and package updates do it; pluto forgets every connection.
 pub(crate) fn pluto_restart(world: &World) -> Result<()> {
-    connect(world)?;
+    let before = connect(world)?;
     world
         .left()
         .command(["systemctl", "restart", "ipsec.service"])
         .run()?;
-    returns(world)
+    returns(world, &before)
 }
 
 /// Somebody empties the kernel's tables, and pluto does not notice.
 pub(crate) fn kernel_flushed(world: &World) -> Result<()> {
-    connect(world)?;
+    let before = connect(world)?;
     world
         .left()
         .shell("ip xfrm policy flush; ip xfrm state flush")
         .run()?;
-    returns(world)
+    returns(world, &before)
 }
 
 /// pluto is killed; systemd starts it again.
 pub(crate) fn pluto_killed(world: &World) -> Result<()> {
-    connect(world)?;
+    let before = connect(world)?;
     let kill = ["systemctl", "kill", "--signal=KILL", "ipsec.service"];
     world.left().command(kill).run()?;
-    returns(world)
+    returns(world, &before)
 }
 
 /// The daemon is killed, then restarted: the tunnel stays as it is.
 pub(crate) fn daemon_restart(world: &World) -> Result<()> {
-    connect(world)?;
+    let before = connect(world)?;
     let left = world.left();
-    let before = left.spis()?;
-    for again in [
+    let ends = [
         "systemctl kill --signal=KILL nmstate-ipsecd.service",
         "systemctl restart nmstate-ipsecd.service",
-    ] {
-        left.shell(again).run()?;
-        left.shell("timeout 60 bash -c 'until busctl status org.nmstate.Ipsec1 > /dev/null 2>&1; do sleep 0.2; done'")
-            .run()?;
-        returns(world)?;
+    ];
+    for (end, times) in ends.into_iter().zip(1..) {
+        left.shell(end).run()?;
+        wait_until("the daemon has the connection again", RETURN_TIMEOUT, || {
+            let journal = left
+                .command(["journalctl", "-b", "-o", "cat", "-u", "NetworkManager"])
+                .run()?;
+            let registered = journal
+                .lines()
+                .filter(|line| line.contains("has the connection again"))
+                .count();
+            Ok((registered == times).then_some(()))
+        })?;
+        common::is_encrypted(world)?;
     }
     ensure!(
         before == left.spis()?,
@@ -63,22 +71,28 @@ pub(crate) fn daemon_restart(world: &World) -> Result<()> {
     common::removes(world)
 }
 
-fn connect(world: &World) -> Result<()> {
+/// Brings the connection up and returns its SPIs.
+fn connect(world: &World) -> Result<Vec<String>> {
     peer::expect_psk(world.right())?;
     world
         .left()
         .apply(&Document::new(peer::PSK_DOCUMENT))
         .context("applying the document")?;
-    common::is_encrypted(world)
+    common::is_encrypted(world)?;
+    world.left().spis()
 }
 
-/// Waits until the connection is there again, for all who are concerned.
-fn returns(world: &World) -> Result<()> {
+/// Waits until the connection is there again, for all who are concerned, with others than the SPIs `before`:
+/// what pluto has lost may stay in the kernel for a while.
+fn returns(world: &World, before: &[String]) -> Result<()> {
     let left = world.left();
     wait_until(
-        "the kernel has SAs in both directions again",
+        "the kernel has fresh SAs in both directions",
         RETURN_TIMEOUT,
-        || Ok((left.spis()?.len() >= 2 && left.policies()?.contains("dir out")).then_some(())),
+        || {
+            let fresh = left.spis()?.iter().filter(|spi| !before.contains(spi)).count();
+            Ok((fresh >= 2 && left.policies()?.contains("dir out")).then_some(()))
+        },
     )?;
     wait_until(
         "NetworkManager calls the connection activated",
