@@ -120,8 +120,17 @@ impl Plugin {
 
     /// The settings of the connection that is being served.
     pub fn served(&self) -> Option<Settings> {
+        self.of_served(copy)
+    }
+
+    /// The UUID of the connection that is being served, without a copy of its secrets.
+    pub(crate) fn served_uuid(&self) -> Option<String> {
+        self.of_served(uuid)
+    }
+
+    fn of_served<T>(&self, take: impl FnOnce(&Settings) -> T) -> Option<T> {
         let settings = self.settings.lock().unwrap_or_else(PoisonError::into_inner);
-        settings.as_ref().filter(|_| !is_idle(self.current())).map(copy)
+        settings.as_ref().filter(|_| !is_idle(self.current())).map(take)
     }
 
     fn current(&self) -> ServiceState {
@@ -151,7 +160,7 @@ fn copy_dictionary(values: &Dictionary) -> Dictionary {
 }
 
 /// The UUID that `settings` carry, as text; the daemon judges it.
-pub(crate) fn uuid(settings: &Settings) -> String {
+fn uuid(settings: &Settings) -> String {
     let value = settings.get("connection").and_then(|section| section.get("uuid"));
     value
         .and_then(|value| value.downcast_ref::<&str>().ok())

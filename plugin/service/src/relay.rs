@@ -14,7 +14,7 @@ use crate::{configuration::Configuration, lifecycle::Event, plugin::Plugin};
 /// NetworkManager can no longer be told.
 pub async fn handle(message: &Message, plugin: &InterfaceRef<Plugin>) -> zbus::Result<()> {
     let adapter = plugin.get().await;
-    let served = adapter.served().map(|settings| crate::plugin::uuid(&settings));
+    let served = adapter.served_uuid();
     let Some(event) = event(message, served.as_deref()) else {
         return Ok(());
     };
