@@ -38,8 +38,10 @@ pub enum Event {
 pub enum Effect {
     /// Emit `StateChanged`.
     Announce(ServiceState),
-    /// Emit `Config`, `Ip4Config` and `Ip6Config`.
+    /// Emit `Config`, `Ip4Config` and `Ip6Config` so that NetworkManager calls the connection activated.
     Configure(Box<Configuration>),
+    /// Emit them if they are others than before.
+    Update(Box<Configuration>),
     /// Emit `Failure`.
     Fail(PluginFailure),
 }
@@ -49,15 +51,18 @@ pub enum Effect {
 /// # Errors
 /// The event does not fit the state; the error is the one that the caller on the bus gets.
 pub fn step(state: ServiceState, event: Event) -> Result<(ServiceState, Vec<Effect>), PluginError> {
-    use Effect::{Announce, Configure, Fail};
+    use Effect::{Announce, Configure, Fail, Update};
     use ServiceState::{Init, Shutdown, Started, Starting, Stopped, Stopping};
     Ok(match (state, event) {
         (Init | Stopped, Event::Connect) => (Starting, vec![Announce(Starting)]),
         (Starting | Started | Stopping | Shutdown, Event::Connect) => return Err(busy(state)),
         (Starting, Event::Refused) => (Stopped, vec![Announce(Stopped)]),
         (Starting, Event::Configured(with)) => (Started, vec![Configure(with), Announce(Started)]),
-        (Started, Event::Configured(with)) => (Started, vec![Configure(with)]),
+        (Started, Event::Configured(with)) => (Started, vec![Update(with)]),
         (Started, Event::Lost) => (Starting, vec![Announce(Starting)]),
+        // Still down. Whatever else NetworkManager configures on the device makes it call the connection
+        // activated meanwhile, and it takes STARTING for a loss only if it comes after STARTED.
+        (Starting, Event::Lost) => (Starting, vec![Announce(Started), Announce(Starting)]),
         (Starting | Started, Event::Failed(failure)) => (Stopped, vec![Fail(failure), Announce(Stopped)]),
         (Starting | Started, Event::Disconnect) => (Stopping, vec![Announce(Stopping)]),
         (Init | Stopped | Stopping | Shutdown, Event::Disconnect) => return Err(busy(state)),
@@ -94,6 +99,7 @@ mod tests {
         let (state, effects) = step(state, event).unwrap();
         let names = effects.iter().map(|effect| match effect {
             Effect::Configure(_) => "Configure".to_owned(),
+            Effect::Update(_) => "Update".to_owned(),
             other => format!("{other:?}"),
         });
         (state, names.collect::<Vec<_>>().join(" "))
@@ -134,9 +140,14 @@ mod tests {
             (Starting, "Announce(Starting)".into())
         );
         assert_eq!(
+            after(Starting, Event::Lost),
+            (Starting, "Announce(Started) Announce(Starting)".into())
+        );
+        assert_eq!(
             after(Starting, configured()),
             (Started, "Configure Announce(Started)".into())
         );
+        assert_eq!(after(Started, configured()), (Started, "Update".into()));
     }
 
     #[test]

@@ -6,7 +6,7 @@
 )]
 
 use std::{
-    sync::{Mutex, PoisonError},
+    sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
@@ -19,7 +19,7 @@ use tokio::{sync::watch, time::timeout};
 use zbus::object_server::SignalEmitter;
 
 use crate::{
-    configuration::Configuration,
+    configuration::{Configuration, copy_dictionary},
     lifecycle::{self, Effect, Event},
 };
 
@@ -30,7 +30,7 @@ pub struct Plugin {
     /// The profile that is being served, kept to register it again with a daemon that was restarted.
     settings: Mutex<Option<Settings>>,
     /// What NetworkManager was told last of the connection.
-    configured: Mutex<Option<Configuration>>,
+    told: Mutex<Option<Configuration>>,
 }
 
 impl Plugin {
@@ -40,7 +40,7 @@ impl Plugin {
             daemon,
             state: watch::Sender::new(ServiceState::Init),
             settings: Mutex::new(None),
-            configured: Mutex::new(None),
+            told: Mutex::new(None),
         }
     }
 
@@ -62,23 +62,25 @@ impl Plugin {
             Effect::Announce(state) => Self::announce_state(emitter, state.number()).await,
             Effect::Fail(failure) => Self::failure(emitter, failure.number()).await,
             Effect::Configure(configuration) => self.configure(*configuration, emitter).await,
+            Effect::Update(configuration) if self.was_told(&configuration) => Ok(()),
+            Effect::Update(configuration) => self.send(*configuration, emitter).await,
         }
     }
 
-    /// Emits a configuration, unless NetworkManager has it: the same one again makes it wait for a change that
-    /// never comes (seen with 1.42 and 1.52).
+    /// Emits a configuration so that NetworkManager calls the connection activated.
+    ///
+    /// It does so when it has something to commit to the device (since 1.36; seen with 1.42 and 1.52). After a loss
+    /// the configuration is usually the one that it has: another one goes ahead then and is never committed.
     async fn configure(&self, new: Configuration, emitter: &SignalEmitter<'_>) -> zbus::Result<()> {
-        {
-            let mut last = self.configured.lock().unwrap_or_else(PoisonError::into_inner);
-            if last.as_ref() == Some(&new) {
-                return Ok(());
-            }
-            *last = Some(Configuration {
-                config: copy_dictionary(&new.config),
-                ip4: copy_dictionary(&new.ip4),
-                ip6: copy_dictionary(&new.ip6),
-            });
+        let is_return = self.told().is_some();
+        if is_return {
+            Self::config(emitter, new.differing()).await?;
         }
+        self.send(new, emitter).await
+    }
+
+    async fn send(&self, new: Configuration, emitter: &SignalEmitter<'_>) -> zbus::Result<()> {
+        *self.told() = Some(new.copy());
         Self::config(emitter, new.config).await?;
         if !new.ip4.is_empty() {
             Self::ip4_config(emitter, new.ip4).await?;
@@ -87,6 +89,14 @@ impl Plugin {
             Self::ip6_config(emitter, new.ip6).await?;
         }
         Ok(())
+    }
+
+    fn was_told(&self, configuration: &Configuration) -> bool {
+        self.told().as_ref() == Some(configuration)
+    }
+
+    fn told(&self) -> MutexGuard<'_, Option<Configuration>> {
+        self.told.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Ends when nothing was wanted of the plugin for as long as `before` its connection, or `after` it.
@@ -151,14 +161,6 @@ fn copy(settings: &Settings) -> Settings {
         .collect()
 }
 
-/// A copy of a dictionary, as [`copy`] makes it.
-fn copy_dictionary(values: &Dictionary) -> Dictionary {
-    let pairs = values
-        .iter()
-        .filter_map(|(key, value)| Some((key.clone(), value.try_clone().ok()?)));
-    pairs.collect()
-}
-
 /// The UUID that `settings` carry, as text; the daemon judges it.
 fn uuid(settings: &Settings) -> String {
     let value = settings.get("connection").and_then(|section| section.get("uuid"));
@@ -179,7 +181,7 @@ impl Plugin {
         #[zbus(signal_emitter)] emitter: SignalEmitter<'_>,
     ) -> Result<(), PluginError> {
         self.apply(Event::Connect, &emitter).await?;
-        *self.configured.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        *self.told() = None;
         *self.settings.lock().unwrap_or_else(PoisonError::into_inner) = Some(copy(&connection));
         let Err(error) = self.daemon.activate(&connection).await else {
             return Ok(());

@@ -4,6 +4,7 @@
 use std::{sync::Arc, time::Duration};
 
 use nmstate_ipsec_core::{
+    contract::ServiceState,
     ip_config,
     profile::{Profile, Uuid},
     reason::Reason,
@@ -255,14 +256,18 @@ impl Worker {
                 self.up_since = Instant::now();
                 self.announce(&ends, &reports).await;
             }
-            Effect::TellLost => self.tell_lost(),
+            Effect::TellLost => self.tell_lost().await,
             Effect::Fail(reason) => {
                 self.note(&reason, "failed");
                 if let Some(current) = &self.current {
                     current.client.tell_failure(&self.uuid, &reason).await;
                 }
             }
-            Effect::Note(reason) => self.note(&reason, "is still down"),
+            Effect::Note(reason) => {
+                self.note(&reason, "is still down");
+                // NetworkManager may have come to think otherwise meanwhile; the adapter knows how to insist.
+                self.tell_state().await;
+            }
             background => self.begin(background),
         }
     }
@@ -328,9 +333,8 @@ impl Worker {
             .await;
     }
 
-    /// Says that the tunnel is down. Only in the journal for now: NetworkManager goes to `activating` for it,
-    /// and comes back from there only when the next configuration differs from the last.
-    fn tell_lost(&self) {
+    /// Says that the tunnel is down and on its way back; NetworkManager calls it `activating` meanwhile.
+    async fn tell_lost(&self) {
         let Some(current) = &self.current else { return };
         tracing::warn!(
             ipsec_connection = %current.profile.id,
@@ -339,6 +343,17 @@ impl Worker {
             "connection '{}' is down; bringing it back",
             current.profile.id
         );
+        self.tell_state().await;
+    }
+
+    /// Tells the client that the connection is being brought up again.
+    async fn tell_state(&self) {
+        if let Some(current) = &self.current {
+            current
+                .client
+                .tell_state(&self.uuid, ServiceState::Starting)
+                .await;
+        }
     }
 
     fn note(&self, reason: &Reason, what: &str) {

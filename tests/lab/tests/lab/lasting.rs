@@ -13,14 +13,20 @@ use crate::common;
 /// After whatever happened, the connection has that long to come back by itself.
 const RETURN_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// `systemctl restart ipsec`, as operators and package updates do it; pluto forgets every connection.
+/// `systemctl restart ipsec`, as operators and package updates do it, and once with time between stop and start;
+/// pluto forgets every connection.
 pub(crate) fn pluto_restart(world: &World) -> Result<()> {
+    let left = world.left();
     let before = connect(world)?;
-    world
-        .left()
-        .command(["systemctl", "restart", "ipsec.service"])
-        .run()?;
-    returns(world, &before)
+    left.command(["systemctl", "restart", "ipsec.service"]).run()?;
+    returns(world, &before)?;
+
+    let before = left.spis()?;
+    left.command(["systemctl", "stop", "ipsec.service"]).run()?;
+    await_state(world, "activating")?;
+    left.command(["systemctl", "start", "ipsec.service"]).run()?;
+    returns(world, &before)?;
+    common::removes(world)
 }
 
 /// Somebody empties the kernel's tables, and pluto does not notice.
@@ -94,25 +100,28 @@ fn returns(world: &World, before: &[String]) -> Result<()> {
             Ok((fresh >= 2 && left.policies()?.contains("dir out")).then_some(()))
         },
     )?;
+    await_state(world, "activated")?;
+    common::is_encrypted(world)
+}
+
+/// Waits until NetworkManager has the connection in `state`, one of nmcli's words.
+fn await_state(world: &World, state: &str) -> Result<()> {
+    let show = [
+        "nmcli",
+        "-t",
+        "-f",
+        "NAME,STATE",
+        "connection",
+        "show",
+        "--active",
+    ];
+    let line = format!("{}:{state}", peer::INTERFACE);
     wait_until(
-        "NetworkManager calls the connection activated",
+        &format!("NetworkManager calls the connection {state}"),
         RETURN_TIMEOUT,
         || {
-            let active = [
-                "nmcli",
-                "-t",
-                "-f",
-                "NAME,STATE",
-                "connection",
-                "show",
-                "--active",
-            ];
-            Ok(left
-                .command(active)
-                .run()?
-                .contains("hosta_conn:activated")
-                .then_some(()))
+            let shown = world.left().command(show).run()?;
+            Ok(shown.lines().any(|shown| shown == line).then_some(()))
         },
-    )?;
-    common::is_encrypted(world)
+    )
 }
