@@ -7,12 +7,28 @@
 
 use std::collections::HashMap;
 
-use zbus::zvariant::OwnedValue;
+use serde::{Deserialize, Serialize};
+use zbus::zvariant::{OwnedValue, Type};
 
 use crate::profile::Settings;
 
 /// `a{sv}`: one of NetworkManager's configuration dictionaries.
 pub type Dictionary = HashMap<String, OwnedValue>;
+
+/// Why a connection was refused, failed, or could not be brought back.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Type)]
+pub struct Failure {
+    /// When, in microseconds since 1970.
+    pub time: u64,
+    /// `connection.id` of the profile, escaped and shortened if the profile was refused.
+    pub connection: String,
+    /// `connection.uuid` of the profile, likewise.
+    pub uuid: String,
+    /// A stable code: [`crate::reason::Reason::code`], or `invalid-profile`.
+    pub code: String,
+    /// What failed, on what, why, and what to do next.
+    pub text: String,
+}
 
 /// `org.nmstate.Ipsec1.Manager`: brings connections up and down, one caller a connection.
 ///
@@ -42,6 +58,12 @@ pub trait Manager {
     /// # Errors
     /// pluto could not be told.
     fn deactivate(&self, uuid: &str) -> zbus::Result<()>;
+
+    /// The last failures of all connections, the oldest first.
+    ///
+    /// # Errors
+    /// The daemon does not answer.
+    fn recent_failures(&self) -> zbus::Result<Vec<Failure>>;
 
     /// The state of a connection has changed; the number is a [`crate::contract::ServiceState`].
     #[zbus(signal)]

@@ -2,9 +2,11 @@
 //! adapters that NetworkManager starts, the updown helper that pluto runs and the commands that people
 //! type are its clients on the bus.
 
+pub mod admission;
 pub mod bus;
 pub mod client;
 pub mod connection;
+pub mod history;
 pub mod kernel;
 pub mod libreswan;
 pub mod log;

@@ -44,14 +44,12 @@ async fn serve() -> anyhow::Result<()> {
         .build()
         .await
         .context("failed to reach the system bus")?;
-    let registry = Arc::new(Registry::new(Host {
-        libreswan: Libreswan::find(),
-        bus: system.clone(),
-        secrets_dir: PathBuf::from(SECRETS_DIR),
-        updown: PathBuf::from(UPDOWN_PATH),
-        starting: tokio::sync::Mutex::default(),
-        recheck: tokio::sync::Notify::new(),
-    }));
+    let registry = Arc::new(Registry::new(Host::new(
+        Libreswan::find(),
+        system.clone(),
+        PathBuf::from(SECRETS_DIR),
+        PathBuf::from(UPDOWN_PATH),
+    )));
     if let Err(error) = systemd::subscribe(&system).await {
         tracing::warn!("systemd does not tell of its units: {error}");
     }

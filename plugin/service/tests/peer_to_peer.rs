@@ -115,14 +115,7 @@ async fn before_the_real_daemon() -> NetworkManager {
     let (daemon, client) = pair(|builder| builder).await;
     let nowhere = PathBuf::from("/nonexistent");
     let libreswan = Libreswan::at(&nowhere);
-    let host = Host {
-        libreswan,
-        bus: daemon.clone(),
-        secrets_dir: nowhere.clone(),
-        updown: nowhere,
-        starting: tokio::sync::Mutex::default(),
-        recheck: tokio::sync::Notify::new(),
-    };
+    let host = Host::new(libreswan, daemon.clone(), nowhere.clone(), nowhere);
     bus::serve(&daemon, &Arc::new(Registry::new(host))).await.unwrap();
     NetworkManager::with(client, vec![daemon]).await
 }

@@ -46,8 +46,8 @@ pub struct Profile {
     pub id: ConnectionId,
     /// `connection.uuid`.
     pub uuid: Uuid,
-    /// Whether the profile belongs to certain users (`connection.permissions`) and not to the system.
-    pub private: bool,
+    /// The users to whom the profile belongs (`connection.permissions`); the system's if there are none.
+    pub users: Vec<String>,
     /// `ipv4.method`.
     pub ip4: IpMethod,
     /// `ipv6.method`.
@@ -71,13 +71,18 @@ impl Profile {
         Ok(Self {
             id: reader.parsed("connection", "id", "a name of printable characters")?,
             uuid: reader.parsed("connection", "uuid", "a UUID")?,
-            private: reader.has_permissions()?,
+            users: reader.users()?,
             ip4: reader.ip_method("ipv4")?,
             ip6: reader.ip_method("ipv6")?,
             timeout: reader.timeout()?.unwrap_or(DEFAULT_TIMEOUT),
             connection: Connection::from_data(&reader.data()?)?,
             secrets: reader.secrets()?,
         })
+    }
+
+    /// Whether the profile belongs to certain users and not to the system.
+    pub fn is_private(&self) -> bool {
+        !self.users.is_empty()
     }
 
     /// The name of the connection in pluto.

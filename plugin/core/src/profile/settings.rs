@@ -54,14 +54,20 @@ impl<'a> Reader<'a> {
             .map_err(|expected| InvalidProfile::value(key, text, expected))
     }
 
-    /// Whether `connection.permissions` names anyone.
-    pub(super) fn has_permissions(&self) -> Result<bool, InvalidProfile> {
-        match self.value("connection", "permissions") {
-            None => Ok(false),
-            Some(value) => <&Array<'_>>::try_from(value)
-                .map(|list| !list.is_empty())
-                .map_err(|_| InvalidProfile::hidden("permissions", "a list of texts")),
-        }
+    /// The users that `connection.permissions` names, each entry `user:<name>:`. One of another form names nobody who
+    /// exists, and so gives no rights.
+    pub(super) fn users(&self) -> Result<Vec<String>, InvalidProfile> {
+        let Some(value) = self.value("connection", "permissions") else {
+            return Ok(Vec::new());
+        };
+        let fault = || InvalidProfile::hidden("permissions", "a list of texts");
+        let list = <&Array<'_>>::try_from(value).map_err(|_| fault())?;
+        let user = |entry: &Value<'_>| {
+            let entry = <&str>::try_from(entry).map_err(|_| fault())?;
+            let name = entry.strip_prefix("user:").unwrap_or_default();
+            Ok(name.split(':').next().unwrap_or_default().to_owned())
+        };
+        list.iter().map(user).collect()
     }
 
     pub(super) fn ip_method(&self, setting: &'static str) -> Result<IpMethod, InvalidProfile> {

@@ -24,7 +24,7 @@ fn a_profile_is_read() {
     );
     assert_eq!(profile.id.as_str(), "hosta_conn");
     assert_eq!(profile.uuid.as_str(), UUID);
-    assert!(!profile.private);
+    assert!(!profile.is_private());
     assert_eq!((profile.ip4, profile.ip6), (IpMethod::Auto, IpMethod::Auto));
     assert_eq!(profile.timeout, DEFAULT_TIMEOUT);
     assert_eq!(
@@ -57,8 +57,10 @@ fn the_rest_of_a_profile_is_read() {
         IpMethod::Other
     );
     let permissions = |names: Vec<&str>| Some(owned(zbus::zvariant::Value::new(names)));
-    assert!(!read(&with("connection", "permissions", permissions(vec![]))).private);
-    assert!(read(&with("connection", "permissions", permissions(vec!["user:joe:"]))).private);
+    assert!(!read(&with("connection", "permissions", permissions(vec![]))).is_private());
+    let of = |entries: Vec<&'static str>| read(&with("connection", "permissions", permissions(entries)));
+    assert_eq!(of(vec!["user:joe:", "user:ann:"]).users, ["joe", "ann"]);
+    assert_eq!(of(vec!["group:wheel:"]).users, [""]);
     let alias = "org.freedesktop.NetworkManager.openswan";
     assert!(Profile::from_settings(&with("vpn", "service-type", Some(owned(alias)))).is_ok());
 }

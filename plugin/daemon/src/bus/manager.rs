@@ -5,18 +5,22 @@
     reason = "what zbus's interface macro generates carries no documentation"
 )]
 
-use std::{collections::HashMap, sync::Arc};
+use std::{collections::HashMap, path::Path, sync::Arc};
 
 use nmstate_ipsec_core::{
     contract::PluginError,
+    daemon_api::Failure,
     profile::{Profile, Settings, Uuid},
 };
 use zbus::{message::Header, object_server::SignalEmitter, zvariant::Value};
 
-use crate::{client::Client, connection::Registry};
+use crate::{admission, client::Client, connection::Registry};
 
 /// A configuration dictionary on its way to the bus.
 type Dictionary = HashMap<&'static str, Value<'static>>;
+
+/// Code of the reason why a profile is refused, beside those of [`nmstate_ipsec_core::reason::Reason`].
+const INVALID_PROFILE: &str = "invalid-profile";
 
 /// Most characters of an untrusted text that are logged.
 const SHOWN: usize = 64;
@@ -30,32 +34,27 @@ impl Manager {
     pub(super) fn new(registry: Arc<Registry>) -> Self {
         Self { registry }
     }
-}
 
-/// The profile in `settings`, if it can be used; if not, the journal has the reason.
-fn judged(settings: &Settings) -> Result<Profile, PluginError> {
-    let allowed = Profile::from_settings(settings)
-        .map_err(|error| error.to_string())
-        .and_then(|profile| {
-            // Its author may be anybody who may add a VPN; the certificates are the host's.
-            if profile.private && profile.connection.nicknames().next().is_some() {
-                return Err(
-                    "a profile with connection.permissions may not use the certificates of the host".into(),
-                );
-            }
-            Ok(profile)
-        });
-    allowed.map_err(|error| {
-        let (id, uuid) = (text(settings, "id"), text(settings, "uuid"));
-        tracing::error!(
-            ipsec_connection = id,
-            ipsec_uuid = uuid,
-            nm_connection = uuid,
-            ipsec_reason = "invalid-profile",
-            "connection '{id}' refused: {error}"
-        );
-        PluginError::InvalidConnection(error)
-    })
+    /// Hands the profile in `settings` to `wish`, if it is let in; if either refuses, the journal has the reason.
+    fn admit(
+        &self,
+        settings: &Settings,
+        wish: impl FnOnce(Profile) -> Result<(), String>,
+    ) -> Result<(), PluginError> {
+        let list = Path::new(admission::LIST_PATH);
+        admission::admit(settings, list).and_then(wish).map_err(|error| {
+            let (id, uuid) = (text(settings, "id"), text(settings, "uuid"));
+            tracing::error!(
+                ipsec_connection = id,
+                ipsec_uuid = uuid,
+                nm_connection = uuid,
+                ipsec_reason = INVALID_PROFILE,
+                "connection '{id}' refused: {error}"
+            );
+            self.registry.history().keep(&id, &uuid, INVALID_PROFILE, &error);
+            PluginError::InvalidConnection(error)
+        })
+    }
 }
 
 /// Whoever sent the message with that header.
@@ -81,10 +80,9 @@ impl Manager {
         #[zbus(header)] header: Header<'_>,
         #[zbus(connection)] bus: &zbus::Connection,
     ) -> Result<(), PluginError> {
-        let profile = judged(&connection)?;
-        self.registry
-            .activate(profile, client(bus, &header))
-            .map_err(PluginError::InvalidConnection)
+        self.admit(&connection, |profile| {
+            self.registry.activate(profile, client(bus, &header))
+        })
     }
 
     /// Takes over a connection that an earlier daemon brought up; it stays as it is if pluto has it.
@@ -94,10 +92,9 @@ impl Manager {
         #[zbus(header)] header: Header<'_>,
         #[zbus(connection)] bus: &zbus::Connection,
     ) -> Result<(), PluginError> {
-        let profile = judged(&connection)?;
-        self.registry
-            .register(profile, client(bus, &header))
-            .map_err(PluginError::InvalidConnection)
+        self.admit(&connection, |profile| {
+            self.registry.register(profile, client(bus, &header))
+        })
     }
 
     /// Takes a connection down; answered when pluto has nothing left of it.
@@ -108,6 +105,11 @@ impl Manager {
         let sender = header.sender().map(|name| name.to_owned().into());
         self.registry.deactivate(&uuid, sender).await;
         Ok(())
+    }
+
+    /// The last failures of all connections, the oldest first.
+    fn recent_failures(&self) -> Vec<Failure> {
+        self.registry.history().kept()
     }
 
     /// The state of a connection has changed.

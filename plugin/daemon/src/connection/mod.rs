@@ -18,7 +18,7 @@ use nmstate_ipsec_core::{
 use tokio::sync::{Notify, mpsc, oneshot};
 use zbus::names::OwnedUniqueName;
 
-use crate::{client::Client, kernel, libreswan::Libreswan, systemd};
+use crate::{client::Client, history::History, kernel, libreswan::Libreswan, systemd};
 use worker::{Request, Worker};
 
 /// What all connections share.
@@ -36,6 +36,23 @@ pub struct Host {
     pub starting: tokio::sync::Mutex<()>,
     /// Asks the kernel's watch for a fresh listing.
     pub recheck: Notify,
+    /// Why connections failed lately.
+    pub history: History,
+}
+
+impl Host {
+    /// A host on whose system bus `bus` is, with nothing going on.
+    pub fn new(libreswan: Libreswan, bus: zbus::Connection, secrets_dir: PathBuf, updown: PathBuf) -> Self {
+        Self {
+            libreswan,
+            bus,
+            secrets_dir,
+            updown,
+            starting: tokio::sync::Mutex::default(),
+            recheck: Notify::new(),
+            history: History::default(),
+        }
+    }
 }
 
 /// The connections, by UUID.
@@ -59,6 +76,11 @@ impl Registry {
             host: Arc::new(host),
             entries: Mutex::new(HashMap::new()),
         }
+    }
+
+    /// Why connections failed lately.
+    pub fn history(&self) -> &History {
+        &self.host.history
     }
 
     /// Begins to bring `profile` up for `client`, after whatever is still going on with it.

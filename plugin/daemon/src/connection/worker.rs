@@ -366,6 +366,10 @@ impl Worker {
             "connection '{}' {what}: {reason}",
             current.profile.id
         );
+        let (id, uuid) = (current.profile.id.as_str(), self.uuid.as_str());
+        self.host
+            .history
+            .keep(id, uuid, reason.code(), &reason.to_string());
     }
 
     /// An activation that is withdrawn when its client leaves the bus.
