@@ -31,6 +31,7 @@ pub struct Command {
     input: Vec<u8>,
     time_out: Duration,
     haste: Option<Haste>,
+    output_limit: usize,
 }
 
 /// After output with these words in it the program has less time left.
@@ -101,7 +102,15 @@ impl Command {
             input: Vec::new(),
             time_out,
             haste: None,
+            output_limit: OUTPUT_LIMIT,
         }
+    }
+
+    /// Keeps as many bytes of each of the program's streams, instead of what is enough for words to a person.
+    #[must_use]
+    pub fn keep(mut self, bytes: usize) -> Self {
+        self.output_limit = bytes;
+        self
     }
 
     /// Gives the program no more than `left` once its standard output has said `words`: for what is as
@@ -137,13 +146,13 @@ impl Command {
             command: command.clone(),
             source,
         })?;
-        let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
+        let (mut stdout, mut stderr) = (Kept::new(self.output_limit), Kept::new(self.output_limit));
         let deadline = Deadline::new(self.time_out, self.haste);
         let exchanged = tokio::select! {
             exchanged = converse(&mut child, &self.input, &mut stdout, &mut stderr, &deadline) => Some(exchanged),
             () = deadline.passed() => None,
         };
-        let (stdout, stderr) = (text(&stdout), text(&stderr));
+        let (stdout, stderr) = (stdout.text(), stderr.text());
         match exchanged {
             Some(Ok(status)) => {
                 tracing::debug!(command, %status, "ended");
@@ -261,8 +270,8 @@ impl Deadline {
 async fn converse(
     child: &mut Child,
     input: &[u8],
-    stdout: &mut Vec<u8>,
-    stderr: &mut Vec<u8>,
+    stdout: &mut Kept,
+    stderr: &mut Kept,
     deadline: &Deadline,
 ) -> io::Result<ExitStatus> {
     let (stdin, out, err) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
@@ -284,7 +293,7 @@ async fn converse(
 
 async fn collect(
     stream: Option<impl AsyncReadExt + Unpin>,
-    into: &mut Vec<u8>,
+    into: &mut Kept,
     hear: impl Fn(&[u8]),
 ) -> io::Result<()> {
     let Some(mut stream) = stream else { return Ok(()) };
@@ -294,16 +303,35 @@ async fn collect(
         if length == 0 {
             return Ok(());
         }
-        into.extend_from_slice(&buffer[..length]);
-        hear(into);
-        if into.len() > 2 * OUTPUT_LIMIT {
-            into.drain(..into.len() - OUTPUT_LIMIT);
-        }
+        into.push(&buffer[..length]);
+        hear(&into.bytes);
     }
 }
 
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(&bytes[bytes.len().saturating_sub(OUTPUT_LIMIT)..]).into_owned()
+/// The end of what a program says.
+struct Kept {
+    bytes: Vec<u8>,
+    limit: usize,
+}
+
+impl Kept {
+    fn new(limit: usize) -> Self {
+        Self {
+            bytes: Vec::new(),
+            limit,
+        }
+    }
+
+    fn push(&mut self, said: &[u8]) {
+        self.bytes.extend_from_slice(said);
+        if self.bytes.len() > 2 * self.limit {
+            self.bytes.drain(..self.bytes.len() - self.limit);
+        }
+    }
+
+    fn text(&self) -> String {
+        String::from_utf8_lossy(&self.bytes[self.bytes.len().saturating_sub(self.limit)..]).into_owned()
+    }
 }
 
 fn said(stdout: &str, stderr: &str) -> String {
@@ -371,8 +399,11 @@ mod tests {
 
     #[tokio::test]
     async fn endless_output_keeps_its_end() {
-        let output = shell("yes line | head -n 200000; echo last").run().await.unwrap();
+        let endless = || shell("yes line | head -n 200000; echo last");
+        let output = endless().run().await.unwrap();
         assert!(output.stdout.len() <= OUTPUT_LIMIT && output.stdout.ends_with("last\n"));
+        let output = endless().keep(2_000_000).run().await.unwrap();
+        assert_eq!(output.stdout.len(), 1_000_005);
     }
 
     #[tokio::test]
