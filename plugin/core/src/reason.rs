@@ -141,6 +141,14 @@ pub enum Reason {
         /// pluto's words.
         detail: String,
     },
+    /// Somebody else's connection has the name in pluto that this one would get.
+    #[error(
+        "pluto has a connection '{name}' already, which is not NetworkManager's; rename the profile, or take that connection out of pluto"
+    )]
+    NameTaken {
+        /// The name in pluto.
+        name: String,
+    },
     /// libreswan does not accept the connection that we rendered.
     #[error("libreswan refused the connection: {detail}")]
     ConfigurationRefused {
@@ -186,6 +194,7 @@ impl Reason {
             Self::SelectorsRefused { .. } => "selectors-refused",
             Self::PeerSilent { .. } => "peer-silent",
             Self::NoRoute { .. } => "no-route",
+            Self::NameTaken { .. } => "name-taken",
             Self::ConfigurationRefused { .. } => "configuration-refused",
             Self::NegotiationFailed { .. } => "negotiation-failed",
             Self::UpdownLost => "updown-lost",

@@ -2,6 +2,7 @@
 //! adapters that NetworkManager starts, the updown helper that pluto runs and the commands that people
 //! type are its clients on the bus.
 
+pub mod addresses;
 pub mod admission;
 pub mod bus;
 pub mod client;

@@ -62,7 +62,7 @@ async fn serve() -> anyhow::Result<()> {
         .await
         .with_context(|| format!("failed to take the name {DAEMON_NAME}"))?;
     tracing::info!("ready");
-    tokio::spawn(async move { registry.watch().await });
+    tokio::spawn(async move { tokio::join!(registry.watch(), registry.sweep()) });
     tokio::select! {
         _ = stop.recv() => {}
         () = system.closed() => anyhow::bail!("the system bus has closed the connection"),

@@ -10,9 +10,13 @@ use nmstate_ipsec_core::{
     reason::Reason,
     render::{LeftEnd, ResolvedEnds, RightEnd},
 };
+use tokio::sync::watch;
 
 /// How long the resolver may take; its own time-out is usually 5 s for each server.
 const TIME_OUT: Duration = Duration::from_secs(20);
+
+/// How often names are looked up again while a tunnel is up, as libreswan does it for its own.
+const LOOK_UP_INTERVAL: Duration = Duration::from_secs(60);
 
 /// Resolves both ends of `connection`, at once.
 ///
@@ -29,6 +33,46 @@ pub async fn ends(connection: &Connection) -> Result<ResolvedEnds, Reason> {
             right: list(right.as_deref()),
         }
     })
+}
+
+/// Ends when a name, or an interface, in `connection` no longer leads to the address in `ends`. Whether it does is asked
+/// when `addresses` tells of a change of the host's own, and now and then: the DNS tells nobody of a change.
+pub async fn until_moved(connection: &Connection, ends: &ResolvedEnds, addresses: &watch::Sender<()>) {
+    let is_fixed = |end: &HostAddress| !matches!(end, HostAddress::Name(_) | HostAddress::Interface(_));
+    if is_fixed(&connection.left) && is_fixed(&connection.right) {
+        return std::future::pending().await;
+    }
+    let mut changes = addresses.subscribe();
+    let left = match ends.left {
+        LeftEnd::Ip(address) => Some(address),
+        LeftEnd::DefaultRoute => None,
+    };
+    let right = match ends.right {
+        RightEnd::Ip(address) => Some(address),
+        RightEnd::Any => None,
+    };
+    loop {
+        tokio::select! {
+            // The sender lives as long as the daemon.
+            _ = changes.changed() => {}
+            () = tokio::time::sleep(LOOK_UP_INTERVAL) => {}
+        }
+        for (key, end, address) in [
+            ("left", &connection.left, left),
+            ("right", &connection.right, right),
+        ] {
+            let Some(address) = address.filter(|_| !is_fixed(end)) else {
+                continue;
+            };
+            // That a name does not resolve just now says nothing of where it leads.
+            if let Ok(Some(now)) = candidates(key, end).await
+                && !now.contains(&address)
+            {
+                tracing::warn!("'{key}' has moved from {address} to {}", list(Some(&now)));
+                return;
+            }
+        }
+    }
 }
 
 /// The addresses that an end may have, the resolver's best first; `None` where libreswan finds it.

@@ -12,6 +12,10 @@ use nmstate_ipsec_core::{profile::Uuid, secret::Secret};
 /// The directory whose `*.secrets` files `/etc/ipsec.secrets` includes.
 pub const SECRETS_DIR: &str = "/etc/ipsec.d";
 
+/// What the names of our files begin and end with; the UUID is between.
+const PREFIX: &str = "nmstate-ipsec-";
+const SUFFIX: &str = ".secrets";
+
 /// Writes the secrets of the connection `uuid` into `dir`, readable by root alone.
 ///
 /// The file appears whole or not at all, and under its name never with somebody else's content: it is
@@ -46,8 +50,21 @@ pub fn remove(dir: &Path, uuid: &Uuid) -> io::Result<bool> {
     remove_if_there(&path(dir, uuid))
 }
 
+/// The connections whose secrets are in `dir`.
+///
+/// # Errors
+/// What the file system said.
+pub fn left(dir: &Path) -> io::Result<Vec<Uuid>> {
+    let uuid = |name: &str| name.strip_prefix(PREFIX)?.strip_suffix(SUFFIX)?.parse().ok();
+    let entries = fs::read_dir(dir)?.collect::<io::Result<Vec<_>>>()?;
+    Ok(entries
+        .iter()
+        .filter_map(|entry| uuid(entry.file_name().to_str()?))
+        .collect())
+}
+
 fn path(dir: &Path, uuid: &Uuid) -> PathBuf {
-    dir.join(format!("nmstate-ipsec-{uuid}.secrets"))
+    dir.join(format!("{PREFIX}{uuid}{SUFFIX}"))
 }
 
 fn remove_if_there(path: &Path) -> io::Result<bool> {
@@ -73,6 +90,7 @@ mod tests {
             write(dir.path(), &uuid, &Secret::new(content.into())).unwrap();
             let path = path(dir.path(), &uuid);
             assert_eq!(fs::read_to_string(&path).unwrap(), content);
+            assert_eq!(left(dir.path()).unwrap(), std::slice::from_ref(&uuid));
             assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
         }
         assert!(!outside.exists());

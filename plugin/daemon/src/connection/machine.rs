@@ -70,8 +70,8 @@ pub enum Event {
     Activate,
     /// Somebody says that it has been up since before this daemon was.
     Register,
-    /// The end of [`Effect::Adopt`]; nothing if pluto does not have it up.
-    Adopted(Option<ResolvedEnds>),
+    /// The end of [`Effect::Adopt`]: the ends, and what reports would have said; nothing if pluto does not have it up.
+    Adopted(Option<(ResolvedEnds, Vec<Updown>)>),
     /// The end of [`Effect::Prepare`].
     Prepared(Result<ResolvedEnds, Reason>),
     /// The end of [`Effect::Load`].
@@ -80,7 +80,8 @@ pub enum Event {
     Reported(Box<Updown>),
     /// The end of [`Effect::Negotiate`].
     Negotiated(Result<Progress, Reason>),
-    /// The kernel has no SA or no policy of it any more, or pluto has ended.
+    /// The kernel has no SA or no policy of it any more, or pluto has ended; or a name leads elsewhere now: the end of
+    /// [`Effect::Watch`].
     Lost,
     /// The time for another try has come, or what was missing is there: the end of [`Effect::Wait`].
     Retry,
@@ -101,7 +102,8 @@ pub enum Progress {
     Routed,
 }
 
-/// What the worker then does. All but the last four run in the background and end in an event.
+/// What the worker then does. All but the last four run in the background and end in an event; the next of them ends
+/// the one before.
 #[derive(Debug, PartialEq)]
 pub enum Effect {
     /// Find out whether pluto has it up already.
@@ -119,6 +121,8 @@ pub enum Effect {
     Unload,
     /// Wait for the next try, the longer the more have failed.
     Wait(u32),
+    /// Wait until the names in the profile lead to other addresses.
+    Watch(ResolvedEnds),
     /// Tell whoever asked for the connection that it is up, and how.
     Announce(ResolvedEnds, Vec<Updown>),
     /// Tell them that it is down and being brought up again.
@@ -137,7 +141,7 @@ pub fn step(state: State, event: Event, one_pair: bool) -> (State, Vec<Effect>) 
     let (phase, effects) = match (state.phase, event) {
         (Idle, Event::Activate) | (Waiting, Event::Retry) => (Preparing, vec![Effect::Prepare]),
         (Idle, Event::Register) => (Adopting, vec![Effect::Adopt]),
-        (Adopting, Event::Adopted(Some(ends))) => (Up(ends, Vec::new()), Vec::new()),
+        (Adopting, Event::Adopted(Some((ends, reports)))) => (Up(ends, reports), vec![Effect::Watch(ends)]),
         (Adopting, Event::Adopted(None)) | (Up(..), Event::Lost) => return lose(),
         // That it went down is for the kernel to say: pluto may be resuming it elsewhere (MOBIKE), and one
         // pair of several, or an idle SA of a trap, may come and go.
@@ -218,11 +222,13 @@ fn reported(
     complete: bool,
     done: bool,
 ) -> (Phase, Vec<Effect>) {
-    if report.verb.action != Action::Up {
+    // What is routed is told before it is up, and of a trap nothing else.
+    if !matches!(report.verb.action, Action::Up | Action::Route) {
         return (Phase::Negotiating(ends, reports, done), Vec::new());
     }
+    let is_up = report.verb.action == Action::Up;
     reports.push(report);
-    if complete {
+    if is_up && complete {
         up(ends, reports)
     } else {
         (Phase::Negotiating(ends, reports, done), Vec::new())
@@ -230,7 +236,8 @@ fn reported(
 }
 
 fn negotiated(ends: ResolvedEnds, reports: Vec<Updown>, progress: Progress) -> (Phase, Vec<Effect>) {
-    if progress != Progress::Routed && reports.is_empty() {
+    let is_up = reports.iter().any(|report| report.verb.action == Action::Up);
+    if progress != Progress::Routed && !is_up {
         return (
             Phase::Negotiating(ends, reports, true),
             vec![Effect::AwaitReport(ends, progress)],
@@ -241,8 +248,8 @@ fn negotiated(ends: ResolvedEnds, reports: Vec<Updown>, progress: Progress) -> (
 
 /// A report about a tunnel that is up: another pair of it, or a pair that has come back.
 fn further(ends: ResolvedEnds, mut reports: Vec<Updown>, report: Updown) -> (Phase, Vec<Effect>) {
-    let same =
-        |known: &Updown| (known.my_client, known.peer_client) == (report.my_client, report.peer_client);
+    let key = |of: &Updown| (of.verb.action, of.my_client, of.peer_client);
+    let same = |known: &Updown| key(known) == key(&report);
     match reports.iter().position(same) {
         Some(at) => reports[at] = report,
         None => reports.push(report),
@@ -253,7 +260,7 @@ fn further(ends: ResolvedEnds, mut reports: Vec<Updown>, report: Updown) -> (Pha
 fn up(ends: ResolvedEnds, reports: Vec<Updown>) -> (Phase, Vec<Effect>) {
     (
         Phase::Up(ends, reports.clone()),
-        vec![Effect::Announce(ends, reports)],
+        vec![Effect::Announce(ends, reports), Effect::Watch(ends)],
     )
 }
 

@@ -1,6 +1,7 @@
 //! Every connection that was ever asked for: one worker each, which does one thing after the other.
 
 pub mod machine;
+mod unload;
 mod work;
 mod worker;
 
@@ -8,18 +9,26 @@ use std::{
     collections::HashMap,
     path::PathBuf,
     sync::{Arc, Mutex, PoisonError},
+    time::Duration,
 };
 
 use nmstate_ipsec_core::{
+    contract::PLUGIN_NAME,
     profile::{Profile, Uuid},
     render::PlutoName,
     updown::Updown,
 };
-use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::sync::{Notify, mpsc, oneshot, watch};
 use zbus::names::OwnedUniqueName;
 
-use crate::{client::Client, history::History, kernel, libreswan::Libreswan, systemd};
+use crate::{addresses, client::Client, history::History, kernel, libreswan::Libreswan, systemd};
 use worker::{Request, Worker};
+
+/// How long adapters have to register with a daemon that was restarted; they do so when they hear of it.
+const REGISTRATION_TIME: Duration = Duration::from_secs(30);
+
+/// How long a watch that has failed rests.
+const WATCH_REST: Duration = Duration::from_secs(5);
 
 /// What all connections share.
 #[derive(Debug)]
@@ -38,6 +47,8 @@ pub struct Host {
     pub recheck: Notify,
     /// Why connections failed lately.
     pub history: History,
+    /// Tells that an address of the host has come or gone.
+    pub addresses: watch::Sender<()>,
 }
 
 impl Host {
@@ -51,6 +62,7 @@ impl Host {
             starting: tokio::sync::Mutex::default(),
             recheck: Notify::new(),
             history: History::default(),
+            addresses: watch::Sender::new(()),
         }
     }
 }
@@ -121,15 +133,36 @@ impl Registry {
         Ok(())
     }
 
-    /// Watches what can take connections down without being asked: the kernel and pluto. Never ends.
+    /// Watches what can take connections down without being asked: the kernel, pluto and the host's addresses. Never
+    /// ends: a watch that fails is set again.
     pub async fn watch(&self) {
-        let bus = &self.host.bus;
-        let kernel = kernel::watch(&self.host.recheck, |facts| {
-            self.tell_all(|| Request::Kernel(facts.clone()));
+        let host = &self.host;
+        let kernel = lasting("the kernel's SAs and policies", || async {
+            // What went while nobody watched is found by a listing.
+            host.recheck.notify_one();
+            kernel::watch(&host.recheck, |facts| {
+                self.tell_all(|| Request::Kernel(facts.clone()));
+            })
+            .await
         });
-        let pluto = systemd::watch_ipsec(bus, |runs| self.tell_all(|| Request::Pluto(runs)));
-        let (kernel, pluto) = tokio::join!(kernel, pluto);
-        tracing::error!("nothing is watched any more; the kernel: {kernel:?}, systemd: {pluto:?}");
+        let pluto = lasting(systemd::IPSEC_UNIT, || {
+            systemd::watch_ipsec(&host.bus, |runs| self.tell_all(|| Request::Pluto(runs)))
+        });
+        let addresses = lasting("the host's addresses", || addresses::watch(&host.addresses));
+        tokio::join!(kernel, pluto, addresses);
+    }
+
+    /// Takes away what an earlier daemon left behind and no adapter stands for. Adapters that are there have a while to
+    /// register theirs first.
+    pub async fn sweep(&self) {
+        if has_adapters(&self.host.bus).await.unwrap_or(true) {
+            tokio::time::sleep(REGISTRATION_TIME).await;
+        }
+        unload::sweep(&self.host, |short| {
+            let entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
+            !entries.keys().any(|uuid| uuid.short() == short)
+        })
+        .await;
     }
 
     fn tell_all(&self, request: impl Fn() -> Request) {
@@ -144,10 +177,14 @@ impl Registry {
         let (done, wait) = oneshot::channel();
         {
             let entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
-            let Some(entry) = entries.get(uuid) else { return };
-            let _ = entry.requests.send(Request::Deactivate(client, done));
+            if let Some(entry) = entries.get(uuid) {
+                let _ = entry.requests.send(Request::Deactivate(client, done));
+            }
         }
-        let _ = wait.await;
+        // Nobody sends if the connection is not known here; an earlier daemon may have left it behind.
+        if wait.await.is_err() {
+            unload::sweep(&self.host, |short| short == uuid.short()).await;
+        }
     }
 
     /// Hands a report of the updown helper to the connection that it is about.
@@ -163,4 +200,25 @@ impl Registry {
             ),
         }
     }
+}
+
+/// Runs a watch that ends only when it fails, again and again.
+async fn lasting<F, T, E>(what: &str, watch: impl Fn() -> F)
+where
+    F: Future<Output = Result<T, E>>,
+    E: std::fmt::Display,
+{
+    loop {
+        match watch().await {
+            Ok(_) => tracing::error!("the watch of {what} has ended; setting it again"),
+            Err(error) => tracing::error!("the watch of {what} has failed: {error}; setting it again"),
+        }
+        tokio::time::sleep(WATCH_REST).await;
+    }
+}
+
+/// Whether NetworkManager has plugins of ours running.
+async fn has_adapters(bus: &zbus::Connection) -> zbus::Result<bool> {
+    let names = zbus::fdo::DBusProxy::new(bus).await?.list_names().await?;
+    Ok(names.iter().any(|name| name.as_str().starts_with(PLUGIN_NAME)))
 }

@@ -4,18 +4,21 @@
 use std::time::Duration;
 
 use nmstate_ipsec_core::{
-    connection::{ConnectMode, Selectors},
+    connection::{ConnectMode, Family, Selectors, Subnet},
     profile::Profile,
     reason::Reason,
-    render::{self, RenderOptions, ResolvedEnds, RightEnd},
-    updown::Updown,
+    render::{self, LeftEnd, PlutoName, RenderOptions, ResolvedEnds, RightEnd},
+    updown::{Action, Updown},
 };
 use tokio::time::Instant;
 
 use super::{Host, machine::Progress};
 use crate::{
-    kernel::{KernelFacts, reqid_group},
-    libreswan::outcome::Initiated,
+    kernel::{self, KernelFacts, reqid_group},
+    libreswan::{
+        outcome::Initiated,
+        status::{EstablishedSa, Status},
+    },
     nss, resolve, secrets_file, systemd,
 };
 
@@ -42,35 +45,101 @@ pub(super) fn has_one_pair(profile: &Profile) -> bool {
     one_each && connection.leftsubnets.is_none() && connection.rightsubnets.is_none()
 }
 
-/// The ends of a connection that pluto has up already, in a daemon that was restarted.
-pub(super) async fn adopt(host: &Host, profile: &Profile) -> Option<ResolvedEnds> {
-    let ends = resolve::ends(&profile.connection).await.ok()?;
-    let established = host.libreswan.is_established(&profile.pluto_name()).await;
-    established.then_some(ends)
+/// What is known of a connection that pluto has up already, in a daemon that was restarted: its ends, and what the
+/// updown helper would have reported.
+pub(super) async fn adopt(host: &Host, profile: &Profile) -> Option<(ResolvedEnds, Vec<Updown>)> {
+    let name = profile.pluto_name();
+    let status = status(host).await;
+    if profile.connection.connect_mode == ConnectMode::OnDemand {
+        status.of(&name).find(|known| known.is_routed)?;
+        let ends = resolve::ends(&profile.connection).await.ok()?;
+        let traps = traps(profile, &ends).into_iter();
+        let reports = traps.filter_map(|(mine, peers)| {
+            let mut report = as_reported(&name, "route-client")?;
+            (report.my_client, report.peer_client) = (Some(mine), Some(peers));
+            Some(report)
+        });
+        return Some((ends, reports.collect()));
+    }
+    let sas: Vec<EstablishedSa> = status.of(&name).flat_map(|known| known.sas.clone()).collect();
+    let first = sas.first()?;
+    let ends = ResolvedEnds {
+        left: LeftEnd::Ip(first.me),
+        right: RightEnd::Ip(first.peer),
+    };
+    let facts = tokio::task::spawn_blocking(kernel::list).await.ok()?.ok()?;
+    let reqids = sas.iter().filter_map(|sa| facts.sa_spis.get(&sa.spi));
+    let reports: Vec<Updown> = reqids
+        .filter_map(|reqid| {
+            let mut report = as_reported(&name, "up-client")?;
+            report.reqid = Some(*reqid);
+            Some(report)
+        })
+        .collect();
+    // What pluto holds for established, the kernel may have lost.
+    (!reports.is_empty()).then_some((ends, reports))
+}
+
+/// pluto's status, however long it hangs: that it does not answer says nothing of its connections.
+async fn status(host: &Host) -> Status {
+    for failed in 1.. {
+        match host.libreswan.status().await {
+            Ok(status) => return status,
+            Err(reason) => tracing::warn!("failed to ask pluto for its connections: {reason}"),
+        }
+        back_off(failed).await;
+    }
+    Status::default()
+}
+
+fn as_reported(name: &PlutoName, verb: &str) -> Option<Updown> {
+    Updown::from_env([("PLUTO_VERB", verb), ("PLUTO_CONNECTION", name.as_str())]).ok()
+}
+
+/// From where to where packets are caught, as far as that is known without pluto.
+fn traps(profile: &Profile, ends: &ResolvedEnds) -> Vec<(Subnet, Subnet)> {
+    let (connection, family) = (&profile.connection, ends.family().unwrap_or(Family::Ipv4));
+    let (mut mine, mut peers) = (connection.local_subnets(), connection.remote_subnets(family));
+    if let (true, LeftEnd::Ip(address)) = (mine.is_empty(), ends.left) {
+        mine.push(Subnet::host(address));
+    }
+    if let (true, RightEnd::Ip(address)) = (peers.is_empty(), ends.right) {
+        peers.push(Subnet::host(address));
+    }
+    let of_one = |mine: Subnet| {
+        let of_family = peers.iter().filter(move |peers| peers.family() == mine.family());
+        of_family.map(move |peers| (mine, *peers))
+    };
+    mine.iter().flat_map(|mine| of_one(*mine)).collect()
 }
 
 /// Whether the kernel has what an established connection needs: SAs, and policies that send traffic into
-/// them. One that comes up on demand needs only the latter.
+/// them. One that comes up on demand needs only the latter, be it a trap.
 pub(super) fn is_in_kernel(
     profile: &Profile,
     ends: &ResolvedEnds,
     reports: &[Updown],
     facts: &KernelFacts,
 ) -> bool {
-    let reqids: Vec<u32> = reports
-        .iter()
+    let of = |action| reports.iter().filter(move |report| report.verb.action == action);
+    let reqids: Vec<u32> = of(Action::Up)
         .filter_map(|report| report.reqid)
         .map(reqid_group)
         .collect();
-    let policies = reqids.iter().all(|reqid| facts.policy_reqids.contains(reqid));
     if profile.connection.connect_mode == ConnectMode::OnDemand {
-        return policies;
+        let is_trapped = |trap: &Updown| {
+            let flow = trap.my_client.zip(trap.peer_client);
+            flow.is_none_or(|flow| facts.outgoing.contains(&flow))
+        };
+        return of(Action::Route).all(is_trapped)
+            || reqids.iter().any(|reqid| facts.policy_reqids.contains(reqid));
     }
     let peer = match ends.right {
         RightEnd::Ip(peer) => facts.sa_peers.contains(&peer),
         RightEnd::Any => true,
     };
-    policies && peer && reqids.iter().all(|reqid| facts.sa_reqids.contains(reqid))
+    let in_both = |reqid: &u32| facts.policy_reqids.contains(reqid) && facts.sa_reqids.contains(reqid);
+    peer && reqids.iter().all(in_both)
 }
 
 /// Waits for the next try after `failed` ones: twice as long each time, up to five minutes, and not at the
@@ -119,13 +188,9 @@ pub(super) async fn load(
             ),
         })?;
     }
-    let name = profile.pluto_name();
     // Listening makes pluto look at addresses and secrets again. It does not matter which of the two
     // comes first: the connection is not used before both are done.
-    let (running, added) = tokio::join!(
-        host.libreswan.listen(),
-        host.libreswan.add(&name, configuration.clone())
-    );
+    let (running, added) = tokio::join!(host.libreswan.listen(), add(host, profile, configuration.clone()));
     let added = if running? {
         added
     } else if !may_start {
@@ -133,11 +198,11 @@ pub(super) async fn load(
         return Err(Reason::PlutoDown { detail });
     } else {
         start_pluto(host).await?;
-        host.libreswan.add(&name, configuration).await
+        add(host, profile, configuration).await
     };
     match added {
         Ok(()) => Ok(()),
-        Err(Some(reason @ Reason::CertificateExpired { .. })) => Err(reason),
+        Err(Some(reason @ (Reason::CertificateExpired { .. } | Reason::NameTaken { .. }))) => Err(reason),
         Err(refusal) => Err(nss::fault_of_certificates(&profile.connection)
             .await
             .or(refusal)
@@ -146,6 +211,22 @@ pub(super) async fn load(
                 Reason::ConfigurationRefused { detail }
             })),
     }
+}
+
+/// Hands the connection to pluto, unless somebody else's has its name. The one that the plugin written in C made of the
+/// same profile is taken over.
+async fn add(host: &Host, profile: &Profile, configuration: String) -> Result<(), Option<Reason>> {
+    let name = profile.pluto_name();
+    let status = host.libreswan.status().await.map_err(Some)?;
+    if status.of(&name).any(|known| !known.runs(&host.updown)) {
+        let name = name.to_string();
+        return Err(Some(Reason::NameTaken { name }));
+    }
+    let uuid = profile.uuid.as_str();
+    if status.with_updown(&host.updown).any(|known| known == uuid) {
+        host.libreswan.delete(uuid).await.map_err(Some)?;
+    }
+    host.libreswan.add(&name, configuration).await
 }
 
 /// Has systemd start pluto and waits until it answers. Of several connections that find it down, the first
@@ -221,24 +302,4 @@ fn time_left(profile: &Profile, since: Instant) -> Duration {
         .saturating_sub(MARGIN)
         .saturating_sub(since.elapsed())
         .max(LEAST_WAIT)
-}
-
-/// Takes everything of the connection out of pluto and off the disk. What cannot be done is logged, and
-/// the rest is done all the same.
-pub(super) async fn unload(host: &Host, profile: &Profile) {
-    let name = profile.pluto_name();
-    if let Err(reason) = host.libreswan.delete(&name).await {
-        tracing::warn!(ipsec_uuid = %profile.uuid, nm_connection = %profile.uuid, "failed to take '{name}' out of pluto: {reason}");
-    }
-    match secrets_file::remove(&host.secrets_dir, &profile.uuid) {
-        Ok(false) => {}
-        Ok(true) => {
-            if let Err(reason) = host.libreswan.reread_secrets().await {
-                tracing::warn!(ipsec_uuid = %profile.uuid, nm_connection = %profile.uuid, "failed to have pluto forget the secret: {reason}");
-            }
-        }
-        Err(error) => {
-            tracing::error!(ipsec_uuid = %profile.uuid, nm_connection = %profile.uuid, "failed to remove the secrets file: {error}");
-        }
-    }
 }

@@ -1,15 +1,16 @@
 //! The worker of one connection: takes requests one after the other, performs the effects of
 //! [`super::machine`], and is the only one that touches the connection in pluto.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use nmstate_ipsec_core::{
+    connection::ConnectMode,
     contract::ServiceState,
     ip_config,
     profile::{Profile, Uuid},
     reason::Reason,
     render::ResolvedEnds,
-    updown::Updown,
+    updown::{Action, Updown},
 };
 use tokio::{
     sync::{mpsc, oneshot},
@@ -21,9 +22,13 @@ use zbus::names::OwnedUniqueName;
 use super::{
     Host,
     machine::{self, After, Effect, Event, Phase, State},
-    work,
+    unload, work,
 };
-use crate::{client::Client, kernel::KernelFacts, networkmanager};
+use crate::{
+    client::Client,
+    kernel::{self, KernelFacts},
+    networkmanager, resolve,
+};
 
 /// A listing that was taken this soon after a tunnel came up may be older than pluto's last step of it.
 const YOUTH: Duration = Duration::from_secs(1);
@@ -89,6 +94,8 @@ pub(super) struct Worker {
     /// Who waits for the connection to be down.
     waiting: Vec<oneshot::Sender<()>>,
     background: Option<Background>,
+    /// What the kernel's SAs and policies of it are known by, for the case that pluto cannot remove them.
+    reqids: HashSet<u32>,
     /// Since when the tunnel is up.
     up_since: Instant,
     /// Number of the latest activation.
@@ -110,6 +117,7 @@ impl Worker {
             next: None,
             waiting: Vec::new(),
             background: None,
+            reqids: HashSet::new(),
             up_since: Instant::now(),
             activations: 0,
             works: 0,
@@ -129,17 +137,26 @@ impl Worker {
             Request::Register(profile, client) => self.wish(*profile, client, Event::Register).await,
             Request::Deactivate(client, done) => self.deactivate(client.as_ref(), done).await,
             Request::ClientGone(number) => self.client_gone(number).await,
-            Request::Report(report) => self.step(Event::Reported(report)).await,
+            Request::Report(report) => {
+                self.reqids.extend(report.reqid.map(kernel::reqid_group));
+                self.step(Event::Reported(report)).await;
+            }
             Request::Kernel(facts) => self.compare(&facts).await,
             // What pluto had is gone either way.
             Request::Pluto(false) => self.step(Event::Lost).await,
             Request::Pluto(true) => {
+                // The next pluto gives the old one's request ids to whoever comes first.
+                self.reqids.clear();
                 // What was waited for is there: the next try is not to wait for the failures before it.
                 self.state.lost = self.state.lost.map(|_| 0);
                 self.step(Event::Lost).await;
                 self.step(Event::Retry).await;
             }
             Request::Ended(number, event) if number == self.works => {
+                if let Event::Adopted(Some((_, reports))) = &*event {
+                    let known = reports.iter().filter_map(|report| report.reqid);
+                    self.reqids.extend(known.map(kernel::reqid_group));
+                }
                 if matches!(*event, Event::Unloaded) {
                     self.answer();
                 }
@@ -149,6 +166,7 @@ impl Worker {
         }
         if self.state.phase == Phase::Idle {
             self.current = None;
+            self.reqids.clear();
             self.answer();
         }
     }
@@ -281,6 +299,7 @@ impl Worker {
                 current.since = Instant::now();
             }
         }
+        let reqids = self.reqids.clone();
         self.run(async move |host, profile, since| match effect {
             Effect::Adopt => Event::Adopted(work::adopt(&host, &profile).await),
             Effect::Prepare => Event::Prepared(work::prepare(&host, &profile).await),
@@ -297,8 +316,12 @@ impl Worker {
                 work::back_off(failed).await;
                 Event::Retry
             }
+            Effect::Watch(ends) => {
+                resolve::until_moved(&profile.connection, &ends, &host.addresses).await;
+                Event::Lost
+            }
             _ => {
-                work::unload(&host, &profile).await;
+                unload::unload(&host, &profile, &reqids).await;
                 Event::Unloaded
             }
         });
@@ -325,7 +348,14 @@ impl Worker {
         let profile = &current.profile;
         let ipsec_milliseconds = u64::try_from(current.since.elapsed().as_millis()).unwrap_or(u64::MAX);
         tracing::info!(ipsec_connection = %profile.id, ipsec_uuid = %self.uuid, nm_connection = %self.uuid, ipsec_milliseconds, "connection '{}' is up", profile.id);
-        let configuration = ip_config::network_config(profile, ends, reports);
+        // A trap has nothing but its routes; of a tunnel they say less than what follows.
+        let on_demand = profile.connection.connect_mode == ConnectMode::OnDemand;
+        let told: Vec<Updown> = reports
+            .iter()
+            .filter(|report| on_demand || report.verb.action == Action::Up)
+            .cloned()
+            .collect();
+        let configuration = ip_config::network_config(profile, ends, &told);
         let configuration = networkmanager::acceptable(&self.host.bus, configuration).await;
         current
             .client

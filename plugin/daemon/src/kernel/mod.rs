@@ -4,34 +4,33 @@
 //! taken afterwards says: so nothing is lost when the kernel drops notifications (ENOBUFS), and a rekey,
 //! whose old SA goes when the new one is there, is no loss.
 
+mod netlink;
+mod remove;
+
+pub use remove::remove;
+
 use std::{
-    collections::HashSet,
+    collections::{HashMap, HashSet},
     io,
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
     sync::Arc,
     time::Duration,
 };
 
-use netlink_packet_core::{NLMSG_DONE, NLMSG_ERROR, NetlinkBuffer, Parseable};
+use netlink_packet_core::Parseable;
 use netlink_packet_xfrm::{
-    UserSaInfo, XFRM_MSG_DELPOLICY, XFRM_MSG_DELSA, XFRM_MSG_EXPIRE, XFRM_MSG_FLUSHPOLICY, XFRM_MSG_FLUSHSA,
-    XFRM_MSG_GETPOLICY, XFRM_MSG_GETSA, XFRM_MSG_NEWPOLICY, XFRM_MSG_NEWSA, XFRM_MSG_POLEXPIRE,
-    XFRMNLGRP_EXPIRE, XFRMNLGRP_POLICY, XFRMNLGRP_SA, XfrmAttrs, policy,
+    Selector, UserSaInfo, XFRM_MSG_DELPOLICY, XFRM_MSG_DELSA, XFRM_MSG_EXPIRE, XFRM_MSG_FLUSHPOLICY,
+    XFRM_MSG_FLUSHSA, XFRM_MSG_GETPOLICY, XFRM_MSG_GETSA, XFRM_MSG_NEWPOLICY, XFRM_MSG_NEWSA,
+    XFRM_MSG_POLEXPIRE, XFRM_POLICY_OUT, XFRMNLGRP_EXPIRE, XFRMNLGRP_POLICY, XFRMNLGRP_SA, XfrmAttrs, policy,
 };
-use netlink_sys::{AsyncSocket, AsyncSocketExt, Socket, SocketAddr, TokioSocket, protocols::NETLINK_XFRM};
+use netlink_sys::{AsyncSocket, AsyncSocketExt, SocketAddr, TokioSocket, protocols::NETLINK_XFRM};
+use nmstate_ipsec_core::connection::Subnet;
 use tokio::{sync::Notify, time::Instant};
+
+use netlink::{DATAGRAM, dump, messages};
 
 /// What goes together (the two SAs of a tunnel, all of a flush) is looked at once.
 const SETTLE: Duration = Duration::from_millis(200);
-
-/// Size of a netlink header, in bytes.
-const HEADER: usize = 16;
-
-/// `NLM_F_REQUEST | NLM_F_DUMP`.
-const DUMP: u16 = 0x301;
-
-/// Most bytes that the kernel puts into one datagram of a listing.
-const DATAGRAM: usize = 32 * 1024;
 
 /// What the kernel has, as of a moment.
 #[derive(Debug)]
@@ -42,8 +41,12 @@ pub struct KernelFacts {
     pub sa_reqids: HashSet<u32>,
     /// Addresses to which there are SAs.
     pub sa_peers: HashSet<IpAddr>,
+    /// Request ids of the SAs by SPI, likewise.
+    pub sa_spis: HashMap<u32, u32>,
     /// Request ids that policies ask for, likewise.
     pub policy_reqids: HashSet<u32>,
+    /// What outgoing policies are for: from where, to where. A trap has no request id.
+    pub outgoing: HashSet<(Subnet, Subnet)>,
 }
 
 /// What the request ids of one connection have in common: pluto gives each connection four, for AH, ESP and
@@ -105,6 +108,8 @@ pub fn list() -> io::Result<KernelFacts> {
         taken: Instant::now(),
         sa_reqids: HashSet::new(),
         sa_peers: HashSet::new(),
+        sa_spis: HashMap::new(),
+        outgoing: HashSet::new(),
         policy_reqids: HashSet::new(),
     };
     dump(XFRM_MSG_GETSA, |kind, payload| {
@@ -113,6 +118,7 @@ pub fn list() -> io::Result<KernelFacts> {
             && let Ok(sa) = UserSaInfo::parse(payload)
         {
             facts.sa_reqids.insert(reqid_group(sa.reqid));
+            facts.sa_spis.insert(sa.id.spi, reqid_group(sa.reqid));
             facts.sa_peers.extend(address(&sa.id.daddr.addr, sa.family));
         }
     })?;
@@ -120,6 +126,9 @@ pub fn list() -> io::Result<KernelFacts> {
         if kind == XFRM_MSG_NEWPOLICY
             && let Ok(policy) = policy::ModifyMessage::parse(payload)
         {
+            if policy.user_policy_info.direction == XFRM_POLICY_OUT {
+                facts.outgoing.extend(flow(&policy.user_policy_info.selector));
+            }
             for attribute in policy.nlas {
                 if let XfrmAttrs::Template(templates) = attribute {
                     facts
@@ -132,41 +141,14 @@ pub fn list() -> io::Result<KernelFacts> {
     Ok(facts)
 }
 
-/// Asks for a listing and hands every message of it to `take`. The buffer is overwritten at the end: SAs
-/// are listed with their keys.
-fn dump(request: u16, mut take: impl FnMut(u16, &[u8])) -> io::Result<()> {
-    let socket = Socket::new(NETLINK_XFRM)?;
-    let mut header = [0; HEADER];
-    let mut message = NetlinkBuffer::new(&mut header[..]);
-    message.set_length(HEADER as u32);
-    message.set_message_type(request);
-    message.set_flags(DUMP);
-    socket.send_to(&header, &SocketAddr::new(0, 0), 0)?;
-    let mut datagram = zeroize::Zeroizing::new(vec![0; DATAGRAM]);
-    loop {
-        let length = socket.recv(&mut &mut datagram[..], 0)?;
-        for (kind, payload) in messages(&datagram[..length]) {
-            match kind {
-                NLMSG_DONE => return Ok(()),
-                NLMSG_ERROR => {
-                    let code = payload.first_chunk().map_or(0, |code| i32::from_ne_bytes(*code));
-                    return Err(io::Error::from_raw_os_error(-code));
-                }
-                kind => take(kind, payload),
-            }
-        }
-    }
-}
-
-/// The messages of a datagram: type and payload.
-fn messages(mut datagram: &[u8]) -> impl Iterator<Item = (u16, &[u8])> {
-    std::iter::from_fn(move || {
-        let message = NetlinkBuffer::new_checked(datagram).ok()?;
-        let length = (message.length() as usize).next_multiple_of(4);
-        let found = (message.message_type(), message.payload());
-        datagram = datagram.get(length..).unwrap_or_default();
-        Some(found)
-    })
+/// From where to where the packets of a selector go.
+fn flow(selector: &Selector) -> Option<(Subnet, Subnet)> {
+    let source = address(&selector.saddr.addr, selector.family)?;
+    let destination = address(&selector.daddr.addr, selector.family)?;
+    Some((
+        Subnet::new(source, selector.prefixlen_s)?,
+        Subnet::new(destination, selector.prefixlen_d)?,
+    ))
 }
 
 fn address(bytes: &[u8; 16], family: u16) -> Option<IpAddr> {
@@ -176,32 +158,5 @@ fn address(bytes: &[u8; 16], family: u16) -> Option<IpAddr> {
             .map(|bytes| Ipv4Addr::from(*bytes).into()),
         nix::libc::AF_INET6 => Some(Ipv6Addr::from(*bytes).into()),
         _ => None,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn datagrams_are_taken_apart_and_never_read_beyond_their_end() {
-        let message = |length: u32, kind: u16| {
-            let mut bytes = vec![0; length as usize];
-            let mut buffer = NetlinkBuffer::new(&mut bytes[..]);
-            buffer.set_length(length);
-            buffer.set_message_type(kind);
-            bytes
-        };
-        let datagram = [
-            message(18, XFRM_MSG_FLUSHSA),
-            vec![0; 2],
-            message(16, XFRM_MSG_DELSA),
-        ]
-        .concat();
-        let kinds: Vec<u16> = messages(&datagram).map(|(kind, _)| kind).collect();
-        assert_eq!(kinds, [XFRM_MSG_FLUSHSA, XFRM_MSG_DELSA]);
-        for end in 0..datagram.len() {
-            assert!(messages(&datagram[..end]).count() < 2);
-        }
     }
 }

@@ -5,6 +5,7 @@
 
 pub mod addconn;
 pub mod outcome;
+pub mod status;
 pub mod whack;
 
 use std::{

@@ -71,13 +71,6 @@ pub fn of_initiate(succeeded: bool, said: &str, peer: IpAddr, waited: Duration) 
     Err(Reason::NegotiationFailed { peer, detail })
 }
 
-/// The names in what `whack --trafficstatus` says: `#3: "name", type=ESP, ...`, in libreswan 4 behind a number.
-pub fn established(said: &str) -> impl Iterator<Item = &str> {
-    said.lines()
-        .filter(|line| line.contains("type=ESP"))
-        .filter_map(|line| line.split('"').nth(1))
-}
-
 /// Words of the peer's refusal that pluto takes for no answer, because they are not authenticated.
 pub const UNAUTHENTICATED_REFUSAL: &str = "NO_PROPOSAL_CHOSEN notification";
 
@@ -260,12 +253,6 @@ mod tests {
             "encountered fatal error"
         );
         assert_eq!(last_words(""), "");
-    }
-
-    #[test]
-    fn established_connections_are_listed_by_name() {
-        let said = "006 #14: \"t-1\", type=ESP, add_time=1\n#15: \"u\"/1x2, type=ESP, add_time=2\nelse\n";
-        assert_eq!(established(said).collect::<Vec<_>>(), ["t-1", "u"]);
     }
 
     #[test]

@@ -11,11 +11,19 @@ use nmstate_ipsec_core::{
 use super::{
     LOCAL_TIME_OUT, Libreswan, local,
     outcome::{self, Initiated},
+    status::Status,
 };
 
 /// How long pluto may hope on after a refusal that anybody on the way could have forged: the true peer's
 /// answer has a few retransmissions to arrive.
 const REFUSAL_PATIENCE: Duration = Duration::from_secs(5);
+
+/// How long pluto may take for each step of taking a connection down: NetworkManager waits ten seconds for a
+/// `Disconnect` in all.
+const SOON: Duration = Duration::from_secs(3);
+
+/// Most bytes that pluto may say of all its connections, two kilobytes of each.
+const STATUS_LIMIT: usize = 16 << 20;
 
 impl Libreswan {
     /// Has pluto look at the host's addresses and secrets again. Tells whether pluto runs at all.
@@ -74,20 +82,49 @@ impl Libreswan {
         })
     }
 
-    /// Whether pluto has a child SA of the connection `name`.
-    pub async fn is_established(&self, name: &PlutoName) -> bool {
-        let Ok(output) = self.whack(["--trafficstatus"]).run().await else {
-            return false;
-        };
-        outcome::established(&output.stdout).any(|established| name.owns(established))
+    /// Has pluto negotiate the connection `name` again, without waiting for what comes of it.
+    ///
+    /// # Errors
+    /// whack could not be run.
+    pub async fn initiate_in_background(&self, name: &str) -> Result<(), Reason> {
+        let whack = self.whack(["--name", name, "--initiate", "--asynchronous"]);
+        whack.run().await.map_err(local)?;
+        Ok(())
+    }
+
+    /// The connections that pluto knows; none of them if it does not run.
+    ///
+    /// # Errors
+    /// whack could not be run, or pluto hangs.
+    pub async fn status(&self) -> Result<Status, Reason> {
+        self.status_within(LOCAL_TIME_OUT).await
+    }
+
+    /// The same for whoever has little time.
+    ///
+    /// # Errors
+    /// As for [`Self::status`].
+    pub async fn status_soon(&self) -> Result<Status, Reason> {
+        self.status_within(SOON).await
+    }
+
+    async fn status_within(&self, time_out: Duration) -> Result<Status, Reason> {
+        let whack = self
+            .program("whack", time_out)
+            .args(["--status"])
+            .keep(STATUS_LIMIT);
+        let output = whack.run().await.map_err(local)?;
+        Ok(Status::read(&output.stdout))
     }
 
     /// Takes the connection `name` and its SAs out of pluto; one that pluto does not know is gone already.
     ///
     /// # Errors
-    /// whack could not be run.
-    pub async fn delete(&self, name: &PlutoName) -> Result<(), Reason> {
-        self.whack(["--name", name.as_str(), "--delete"])
+    /// whack could not be run, or pluto hangs; it then finds the request when it goes on.
+    pub async fn delete(&self, name: &str) -> Result<(), Reason> {
+        let whack = self.program("whack", SOON);
+        whack
+            .args(["--name", name, "--delete"])
             .run()
             .await
             .map_err(local)?;

@@ -34,6 +34,11 @@ fn after(events: impl IntoIterator<Item = Event>) -> (State, Vec<Effect>) {
     from(State::default(), events, true)
 }
 
+/// What follows when a connection is up.
+fn announced(reports: Vec<Updown>) -> Vec<Effect> {
+    vec![Effect::Announce(ends(), reports), Effect::Watch(ends())]
+}
+
 fn negotiating() -> Vec<Event> {
     vec![
         Event::Activate,
@@ -57,7 +62,7 @@ fn lost() -> State {
 fn one_pair_is_up_with_its_first_report() {
     let (state, effects) = after(up());
     assert!(matches!(state.phase, Phase::Up(..)));
-    assert_eq!(effects, [Effect::Announce(ends(), vec![report("up-client")])]);
+    assert_eq!(effects, announced(vec![report("up-client")]));
     // whack's own end comes later and changes nothing.
     let (state, effects) = step(state, Event::Negotiated(Ok(Progress::Established)), true);
     assert!(matches!(state.phase, Phase::Up(..)) && effects.is_empty());
@@ -70,13 +75,7 @@ fn several_pairs_are_up_when_pluto_says_so() {
     let (state, effects) = from(State::default(), events, false);
     assert!(matches!(state.phase, Phase::Negotiating(..)) && effects.is_empty());
     let (_, effects) = step(state, Event::Negotiated(Ok(Progress::Established)), false);
-    assert_eq!(
-        effects,
-        [Effect::Announce(
-            ends(),
-            vec![report("up-client"), report("up-client")]
-        )]
-    );
+    assert_eq!(effects, announced(vec![report("up-client"), report("up-client")]));
 }
 
 #[test]
@@ -88,9 +87,21 @@ fn a_tunnel_without_report_waits_for_it_and_a_trap_does_not() {
         step(state, reported("up-host"), true).0.phase,
         Phase::Up(..)
     ));
-    let routed = Event::Negotiated(Ok(Progress::Routed));
-    let (state, _) = after(negotiating().into_iter().chain([routed]));
-    assert!(matches!(state.phase, Phase::Up(..)));
+    // What is caught is kept, to be compared with the kernel.
+    let routed = [reported("route-client"), Event::Negotiated(Ok(Progress::Routed))];
+    let (_, effects) = after(negotiating().into_iter().chain(routed));
+    assert_eq!(effects, announced(vec![report("route-client")]));
+}
+
+#[test]
+fn a_route_does_not_complete_a_tunnel() {
+    let routed = [
+        reported("route-client"),
+        Event::Negotiated(Ok(Progress::Established)),
+    ];
+    let (state, effects) = after(negotiating().into_iter().chain(routed));
+    assert!(matches!(state.phase, Phase::Negotiating(..)));
+    assert_eq!(effects, [Effect::AwaitReport(ends(), Progress::Established)]);
 }
 
 #[test]
@@ -170,13 +181,10 @@ fn a_report_about_what_is_up_adds_to_it_and_one_of_its_end_is_left_to_the_kernel
         .into_iter()
         .chain([Event::Reported(Box::new(one.clone()))]);
     let (state, effects) = from(after(first).0, [Event::Reported(Box::new(other.clone()))], true);
-    assert_eq!(
-        effects,
-        [Effect::Announce(ends(), vec![one.clone(), other.clone()])]
-    );
+    assert_eq!(effects, announced(vec![one.clone(), other.clone()]));
     // A pair that comes back takes the place of what it was.
     let (state, effects) = step(state, Event::Reported(Box::new(one.clone())), true);
-    assert_eq!(effects, [Effect::Announce(ends(), vec![one, other])]);
+    assert_eq!(effects, announced(vec![one, other]));
     let (down, effects) = step(state.clone(), reported("down-client"), true);
     assert_eq!((down, effects), (state, Vec::new()));
 }
@@ -234,10 +242,11 @@ fn waiting_ends_when_somebody_takes_it_down_or_wants_it_anew() {
 fn a_restarted_daemon_adopts_what_is_up_and_brings_back_what_is_not() {
     let (state, effects) = after([Event::Register]);
     assert_eq!((&state.phase, effects), (&Phase::Adopting, vec![Effect::Adopt]));
-    let (adopted, effects) = step(state.clone(), Event::Adopted(Some(ends())), true);
+    let known = vec![report("up-host")];
+    let (adopted, effects) = step(state.clone(), Event::Adopted(Some((ends(), known.clone()))), true);
     assert_eq!(
         (adopted.phase, effects),
-        (Phase::Up(ends(), Vec::new()), Vec::new())
+        (Phase::Up(ends(), known), vec![Effect::Watch(ends())])
     );
     let (gone, effects) = step(state, Event::Adopted(None), true);
     assert_eq!(gone.lost, Some(0));
@@ -247,7 +256,7 @@ fn a_restarted_daemon_adopts_what_is_up_and_brings_back_what_is_not() {
 #[test]
 fn news_of_work_that_was_given_up_changes_nothing() {
     for late in [
-        Event::Adopted(Some(ends())),
+        Event::Adopted(Some((ends(), Vec::new()))),
         Event::Prepared(Ok(ends())),
         Event::Loaded(Ok(())),
         Event::Negotiated(Err(failure())),

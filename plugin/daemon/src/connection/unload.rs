@@ -1,0 +1,108 @@
+//! Taking connections down: out of pluto, out of the kernel if pluto cannot, and off the disk.
+
+use std::collections::HashSet;
+
+use nmstate_ipsec_core::profile::{Profile, Uuid};
+
+use super::Host;
+use crate::{kernel, secrets_file};
+
+/// Takes everything of the connection away. `reqids` are those that its SAs and policies are known by. What cannot be
+/// done is logged, and the rest is done all the same.
+pub(super) async fn unload(host: &Host, profile: &Profile, reqids: &HashSet<u32>) {
+    let (uuid, name) = (&profile.uuid, profile.pluto_name());
+    let status = host.libreswan.status_soon().await;
+    let is_ours = status.as_ref().map_or(true, |status| {
+        status.of(&name).all(|known| known.runs(&host.updown))
+    });
+    let mut answers = status.is_ok();
+    if is_ours && let Err(reason) = host.libreswan.delete(name.as_str()).await {
+        tracing::warn!(ipsec_uuid = %uuid, nm_connection = %uuid, "failed to take '{name}' out of pluto: {reason}");
+        answers = false;
+    }
+    if !answers || status.is_ok_and(|status| status.is_empty()) {
+        take_out_of_kernel(uuid, reqids.clone()).await;
+    }
+    forget_secrets(host, uuid, answers).await;
+}
+
+/// Removes what pluto, which hangs or is gone, has left in the kernel.
+async fn take_out_of_kernel(uuid: &Uuid, reqids: HashSet<u32>) {
+    let removed = tokio::task::spawn_blocking(move || kernel::remove(&reqids)).await;
+    match removed {
+        Ok(Ok(0)) => {}
+        Ok(Ok(count)) => {
+            tracing::warn!(ipsec_uuid = %uuid, nm_connection = %uuid, "took {count} SAs and policies out of the kernel in place of pluto");
+        }
+        Ok(Err(error)) => {
+            tracing::error!(ipsec_uuid = %uuid, nm_connection = %uuid, "failed to take SAs and policies out of the kernel: {error}");
+        }
+        Err(error) => tracing::error!("failed to take SAs and policies out of the kernel: {error}"),
+    }
+}
+
+async fn forget_secrets(host: &Host, uuid: &Uuid, pluto_answers: bool) {
+    match secrets_file::remove(&host.secrets_dir, uuid) {
+        Ok(true) if pluto_answers => {
+            if let Err(reason) = host.libreswan.reread_secrets().await {
+                tracing::warn!(ipsec_uuid = %uuid, nm_connection = %uuid, "failed to have pluto forget the secret: {reason}");
+            }
+        }
+        Ok(_) => {}
+        Err(error) => {
+            tracing::error!(ipsec_uuid = %uuid, nm_connection = %uuid, "failed to remove the secrets file: {error}");
+        }
+    }
+}
+
+/// Takes away what an earlier daemon left behind and nobody stands for any more: connections in pluto that run our
+/// updown helper, and secrets files. `is_orphan` gets the first digits of a profile's UUID.
+pub(super) async fn sweep(host: &Host, is_orphan: impl Fn(&str) -> bool) {
+    match host.libreswan.status().await {
+        Ok(status) => {
+            let names: HashSet<&str> = status
+                .with_updown(&host.updown)
+                .map(|name| name.split(['/', '[']).next().unwrap_or(name))
+                .filter(|name| short_uuid(name).is_some_and(&is_orphan))
+                .collect();
+            for name in names {
+                tracing::warn!("taking '{name}' out of pluto, which nobody stands for any more");
+                if let Err(reason) = host.libreswan.delete(name).await {
+                    tracing::warn!("failed to take '{name}' out of pluto: {reason}");
+                }
+            }
+        }
+        Err(reason) => tracing::warn!("failed to look for connections that were left in pluto: {reason}"),
+    }
+    match secrets_file::left(&host.secrets_dir) {
+        Ok(left) => {
+            for uuid in left.iter().filter(|uuid| is_orphan(uuid.short())) {
+                tracing::warn!(ipsec_uuid = %uuid, nm_connection = %uuid, "removing the secrets of a connection that nobody stands for any more");
+                forget_secrets(host, uuid, true).await;
+            }
+        }
+        Err(error) => tracing::warn!(
+            "failed to look for secrets that were left in {}: {error}",
+            host.secrets_dir.display()
+        ),
+    }
+}
+
+/// The digits of a UUID at the end of one of our names in pluto. The plugin written in C names its connections by the
+/// whole UUID: those are not meant.
+fn short_uuid(name: &str) -> Option<&str> {
+    let (_, digits) = name.rsplit_once('-')?;
+    (digits.len() == 8).then_some(digits)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_our_own_names_end_in_eight_digits() {
+        assert_eq!(short_uuid("hosta_conn-1f2e3d4c"), Some("1f2e3d4c"));
+        assert_eq!(short_uuid("1f2e3d4c-0000-4000-8000-00000000000a"), None);
+        assert_eq!(short_uuid("theirs"), None);
+    }
+}
