@@ -10,6 +10,7 @@ pub mod host;
 pub mod image;
 pub mod install;
 pub mod peer;
+pub mod profile;
 pub mod protocol;
 pub mod qmp;
 pub mod setup;

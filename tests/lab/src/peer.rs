@@ -28,15 +28,13 @@ interfaces:
     type: transport
 ";
 
-/// right's side of [`PSK_DOCUMENT`].
-pub const PSK_PEER: [&str; 7] = [
+/// right's side of every connection that authenticates with [`PSK`].
+const PSK_PEER: [&str; 5] = [
     "left=192.0.2.252",
     "leftid=@right.example.org",
     "right=192.0.2.251",
     "rightid=@left.example.org",
     "authby=secret",
-    "ikev2=insist",
-    "type=transport",
 ];
 
 /// right's side of every connection that authenticates with certificates.
@@ -54,8 +52,16 @@ const CERTIFICATE_PEER: [&str; 6] = [
 /// # Errors
 /// pluto does not take it.
 pub fn expect_psk(right: Host<'_>) -> Result<()> {
+    expect_psk_with(right, &["ikev2=insist", "type=transport"])
+}
+
+/// Has right expect left with [`PSK`], under the ids in [`PSK_DOCUMENT`]; `further` are lines of an ipsec.conf.
+///
+/// # Errors
+/// pluto does not take it.
+pub fn expect_psk_with(right: Host<'_>, further: &[&str]) -> Result<()> {
     right.set_psk(PSK)?;
-    right.add_connection("peer", &PSK_PEER)
+    right.add_connection("peer", &[&PSK_PEER, further].concat())
 }
 
 /// Has right expect left with a certificate; `further` are lines of an ipsec.conf.

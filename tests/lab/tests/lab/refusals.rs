@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use lab::document::Document;
+use lab::peer::{self, PSK};
+use lab::profile::Profile;
 use lab::world::{Host, World};
 use serde_json::Value;
 
@@ -38,7 +40,7 @@ pub(crate) fn invalid_profiles(world: &World) -> Result<()> {
     ];
     for (name, data, words) in cases {
         let monitor = world.monitor_bus()?;
-        let said = activate(left, name, data, "psk")?;
+        let said = activate(left, name, data, PSK)?;
         let messages = monitor.stop()?;
         let called = messages
             .iter()
@@ -61,7 +63,7 @@ pub(crate) fn invalid_profiles(world: &World) -> Result<()> {
             reason(left, name)? == "invalid-profile",
             "{name}: another reason in the journal"
         );
-        nothing_is_left(left, name)?;
+        profile(name, data, PSK).ensure_gone(left)?;
     }
     Ok(())
 }
@@ -69,7 +71,7 @@ pub(crate) fn invalid_profiles(world: &World) -> Result<()> {
 /// Everything else that keeps a connection down has a reason of its own in the journal.
 pub(crate) fn reasons(world: &World) -> Result<()> {
     let (left, right) = (world.left(), world.right());
-    accept_psk(right)?;
+    peer::expect_psk_with(right, &["ikev2=insist"])?;
     let unknown_certificate = "right=192.0.2.252, leftcert=nobody, ikev2=insist";
     let unknown_name = "right=nowhere.example.org, ikev2=insist";
     // Nobody has this address; a neighbour entry keeps the kernel from saying so.
@@ -78,20 +80,15 @@ pub(crate) fn reasons(world: &World) -> Result<()> {
     let nobody = "left=192.0.2.251, right=192.0.2.9, ikev2=insist";
     for (name, data, psk, code) in [
         ("wrong-psk", GOOD, "not the psk", "authentication-refused"),
-        (
-            "no-certificate",
-            unknown_certificate,
-            "psk",
-            "certificate-missing",
-        ),
-        ("no-name", unknown_name, "psk", "name-unresolved"),
-        ("nobody", nobody, "psk", "peer-silent"),
+        ("no-certificate", unknown_certificate, PSK, "certificate-missing"),
+        ("no-name", unknown_name, PSK, "name-unresolved"),
+        ("nobody", nobody, PSK, "peer-silent"),
     ] {
         fails_with(left, name, data, psk, code)?;
     }
 
     left.shell("systemctl mask --runtime --now ipsec.service").run()?;
-    fails_with(left, "no-pluto", GOOD, "psk", "pluto-down")?;
+    fails_with(left, "no-pluto", GOOD, PSK, "pluto-down")?;
     left.shell("systemctl unmask --runtime ipsec.service").run()?;
     comes_up_after_all(left)
 }
@@ -99,7 +96,7 @@ pub(crate) fn reasons(world: &World) -> Result<()> {
 /// A document with a wrong key fails; the next one with the right key comes up, pluto having been stopped meanwhile.
 pub(crate) fn wrong_then_right(world: &World) -> Result<()> {
     let (left, right) = (world.left(), world.right());
-    accept_psk(right)?;
+    peer::expect_psk_with(right, &["ikev2=insist"])?;
     let document = |psk: &str| {
         Document::new(&format!(
             "interfaces:
@@ -122,9 +119,9 @@ pub(crate) fn wrong_then_right(world: &World) -> Result<()> {
         reason(left, "hosta_conn")? == "authentication-refused",
         "another reason in the journal"
     );
-    nothing_is_left(left, "hosta_conn")?;
+    profile("hosta_conn", GOOD, PSK).ensure_gone(left)?;
     left.shell("systemctl stop ipsec.service").run()?;
-    left.apply(&document("psk")).context("applying the right key")?;
+    left.apply(&document(PSK)).context("applying the right key")?;
     left.ping("192.0.2.252")?;
     ensure!(
         left.spis()? == right.spis()?,
@@ -133,28 +130,9 @@ pub(crate) fn wrong_then_right(world: &World) -> Result<()> {
     Ok(())
 }
 
-fn accept_psk(right: Host<'_>) -> Result<()> {
-    right.set_psk("psk")?;
-    right.add_connection(
-        "peer",
-        &[
-            "left=192.0.2.252",
-            "leftid=@right.example.org",
-            "right=192.0.2.251",
-            "rightid=@left.example.org",
-            "authby=secret",
-            "ikev2=insist",
-        ],
-    )
-}
-
 /// The good profile comes up: what failed before has left nothing in its way. pluto is started for it.
 fn comes_up_after_all(left: Host<'_>) -> Result<()> {
-    let said = activate_and_keep(left, "good", GOOD, "psk")?;
-    ensure!(
-        said.contains("successfully activated"),
-        "the good profile failed: {said}"
-    );
+    profile("good", GOOD, PSK).up(left)?;
     left.ping("192.0.2.252")
 }
 
@@ -166,37 +144,22 @@ fn fails_with(left: Host<'_>, name: &str, data: &str, psk: &str, code: &str) -> 
         found == code,
         "{name}: the journal says {found}, not {code}; nmcli said: {said}"
     );
-    nothing_is_left(left, name)
+    profile(name, data, psk).ensure_gone(left)
 }
 
 /// Brings a new profile up with nmcli, deletes it, and returns what nmcli said of the first.
 fn activate(left: Host<'_>, name: &str, data: &str, psk: &str) -> Result<String> {
-    let said = activate_and_keep(left, name, data, psk)?;
-    left.command(["nmcli", "connection", "delete", name]).run()?;
-    Ok(said)
+    let profile = profile(name, data, psk);
+    profile.add(left)?;
+    let output = profile.activate(left)?;
+    profile.delete(left)?;
+    Ok(output.stdout + &output.stderr)
 }
 
-fn activate_and_keep(left: Host<'_>, name: &str, data: &str, psk: &str) -> Result<String> {
-    let secret = format!("pskvalue={psk}");
-    let profile = [
-        ["con-name", name],
-        ["ifname", "net0"],
-        ["vpn-type", "libreswan"],
-        ["vpn.data", data],
-        ["vpn.secrets", &secret],
-        ["vpn.timeout", VPN_TIMEOUT_SECONDS],
-        ["ipv4.method", "auto"],
-        ["ipv6.method", "disabled"],
-    ];
-    let add = ["nmcli", "connection", "add", "type", "vpn"];
-    left.command(add.into_iter().chain(profile.into_iter().flatten()))
-        .run()
-        .with_context(|| format!("adding the profile {name}"))?;
-    let output = left
-        .command(["nmcli", "connection", "up", name])
-        .timeout(Duration::from_secs(120))
-        .output()?;
-    Ok(output.stdout + &output.stderr)
+fn profile(name: &str, data: &str, psk: &str) -> Profile {
+    Profile::new(name, data)
+        .secret("pskvalue", psk)
+        .property("vpn.timeout", VPN_TIMEOUT_SECONDS)
 }
 
 /// The code of the last reason that the daemon gave for the connection.
@@ -208,22 +171,4 @@ fn reason(left: Host<'_>, name: &str) -> Result<String> {
     let entry: Value =
         serde_json::from_str(&entry).with_context(|| format!("{name}: nothing in the journal"))?;
     Ok(entry["IPSEC_REASON"].as_str().unwrap_or("no reason").to_owned())
-}
-
-/// Neither pluto, nor the kernel, nor the disk has anything of the connection.
-fn nothing_is_left(left: Host<'_>, name: &str) -> Result<()> {
-    left.await_empty_kernel()?;
-    let secrets = left
-        .command(["find", "/etc/ipsec.d", "-name", "*nmstate-ipsec-*"])
-        .run()?;
-    ensure!(
-        secrets.is_empty(),
-        "{name}: secrets are left on the disk: {secrets}"
-    );
-    let status = left.whack(["--status"]).output()?.stdout;
-    ensure!(
-        !status.contains(&format!("\"{name}-")),
-        "{name}: pluto still knows the connection:\n{status}"
-    );
-    Ok(())
 }
