@@ -7,7 +7,9 @@ mod failing;
 mod families;
 mod foreign;
 mod lasting;
+mod names;
 mod pair;
+mod pluto;
 mod policies;
 mod refusals;
 
@@ -100,6 +102,14 @@ const STORIES: &[Story] = &[
     Story::of_product("lasting::pluto_killed", lasting::pluto_killed),
     Story::of_product("lasting::kernel_flushed", lasting::kernel_flushed),
     Story::of_product("lasting::daemon_restart", lasting::daemon_restart),
+    Story::of_product("names::moved", names::moved),
+    Story::of_product("pluto::name_is_taken", pluto::name_is_taken),
+    Story::of_product("pluto::orphans_are_taken_away", pluto::orphans_are_taken_away),
+    Story::of_product("pluto::hangs_and_stops", pluto::hangs_and_stops),
+    Story::of_product(
+        "pluto::adopted_ones_are_told_apart",
+        pluto::adopted_ones_are_told_apart,
+    ),
     Story::of_pair("pair::transport", pair::transport),
 ];
 

@@ -1,0 +1,186 @@
+//! pluto is not ours alone, forgets nothing by itself, and is not always there to be asked.
+
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+use lab::agent::wait_until;
+use lab::peer;
+use lab::profile::Profile;
+use lab::world::{LEFT_V4, RIGHT_V4, World};
+use serde_json::Value;
+
+use crate::common;
+
+/// What is done in the background has that long.
+const TIMEOUT: Duration = Duration::from_secs(60);
+
+const UUID: &str = "5b2b1ea8-0000-4000-8000-000000000001";
+
+/// What pluto calls the profile `hosta_conn` with that UUID.
+const NAME: &str = "hosta_conn-5b2b1ea8";
+
+/// The connection that [`peer::expect_psk`] has right expect.
+fn profile() -> Profile {
+    let data = "left=192.0.2.251, leftid=@left.example.org, right=192.0.2.252, rightid=@right.example.org, \
+                ikev2=insist, type=transport, leftmodecfgclient=no";
+    Profile::new(peer::INTERFACE, data)
+        .secret("pskvalue", peer::PSK)
+        .property("connection.uuid", UUID)
+}
+
+/// Somebody else's connection that has the name of ours is neither replaced nor removed.
+pub(crate) fn name_is_taken(world: &World) -> Result<()> {
+    let left = world.left();
+    peer::expect_psk(world.right())?;
+    let theirs = [
+        "left=192.0.2.251",
+        "right=192.0.2.9",
+        "authby=secret",
+        "ikev2=insist",
+    ];
+    left.add_connection(NAME, &theirs)?;
+    let before = left.whack(["--status"]).run()?;
+
+    let profile = profile();
+    profile.add(left)?;
+    let output = profile.activate(left)?;
+    ensure!(!output.success(), "the profile has come up: {}", output.stdout);
+    let entry = left
+        .command([
+            "journalctl",
+            "-b",
+            "-o",
+            "json",
+            "-n",
+            "1",
+            "IPSEC_CONNECTION=hosta_conn",
+        ])
+        .run()?;
+    let entry: Value = serde_json::from_str(&entry)?;
+    ensure!(entry["IPSEC_REASON"] == "name-taken", "another reason: {entry}");
+    let of_theirs = |status: &str| -> Vec<String> {
+        let lines = status.lines().filter(|line| line.contains(NAME));
+        lines.map(str::to_owned).collect()
+    };
+    let after = left.whack(["--status"]).run()?;
+    ensure!(
+        of_theirs(&before) == of_theirs(&after),
+        "their connection was and is:\n{before}\n{after}"
+    );
+
+    left.whack(["--name", NAME, "--delete"]).run()?;
+    let output = profile.activate(left)?;
+    ensure!(
+        output.success(),
+        "the profile does not come up: {}",
+        output.stderr
+    );
+    common::is_encrypted(world)?;
+    profile.delete(left)?;
+    profile.ensure_gone(left)
+}
+
+/// Daemon and adapter are killed at once: what they leave in pluto and on the disk is taken away by the next daemon.
+pub(crate) fn orphans_are_taken_away(world: &World) -> Result<()> {
+    let left = world.left();
+    peer::expect_psk(world.right())?;
+    let profile = profile();
+    profile.up(left)?;
+    left.shell("pkill -KILL -x nm-libreswan-se; systemctl kill --signal=KILL nmstate-ipsecd.service")
+        .run()?;
+    wait_until("NetworkManager has given the connection up", TIMEOUT, || {
+        let active = left
+            .command(["nmcli", "-t", "-f", "NAME", "connection", "show", "--active"])
+            .run()?;
+        Ok((!active.contains(peer::INTERFACE)).then_some(()))
+    })?;
+    left.command(["systemctl", "start", "nmstate-ipsecd.service"])
+        .run()?;
+    left.await_empty_kernel()?;
+    wait_until("the disk has no secret", TIMEOUT, || {
+        Ok(profile.ensure_gone(left).is_ok().then_some(()))
+    })
+}
+
+/// A connection is taken down while pluto hangs, and while it does not run: nothing is left, then or later.
+pub(crate) fn hangs_and_stops(world: &World) -> Result<()> {
+    let left = world.left();
+    peer::expect_psk(world.right())?;
+    let profile = profile();
+    profile.up(left)?;
+    left.command(["systemctl", "kill", "--signal=STOP", "ipsec.service"])
+        .run()?;
+    profile.down(left)?;
+    left.await_empty_kernel()?;
+    let secrets = "find /etc/ipsec.d -name '*nmstate-ipsec-*'";
+    wait_until("the disk has no secret", TIMEOUT, || {
+        Ok(left.shell(secrets).run()?.is_empty().then_some(()))
+    })?;
+    left.command(["systemctl", "kill", "--signal=CONT", "ipsec.service"])
+        .run()?;
+    wait_until("pluto knows nothing of it", TIMEOUT, || {
+        Ok(profile.ensure_gone(left).is_ok().then_some(()))
+    })?;
+
+    let output = profile.activate(left)?;
+    ensure!(
+        output.success(),
+        "the profile does not come up again: {}",
+        output.stderr
+    );
+    common::is_encrypted(world)?;
+    left.command(["systemctl", "stop", "ipsec.service"]).run()?;
+    profile.down(left)?;
+    profile.ensure_gone(left)?;
+    left.command(["systemctl", "start", "ipsec.service"]).run()?;
+    profile.ensure_gone(left)
+}
+
+/// Two connections to one peer and a daemon that was restarted: the loss of the one is not hidden by the other.
+pub(crate) fn adopted_ones_are_told_apart(world: &World) -> Result<()> {
+    let (left, right) = (world.left(), world.right());
+    right.set_psk(peer::PSK)?;
+    let subnets = [("one", "198.51.100.1/32"), ("other", "192.0.2.252/32")];
+    for (name, subnet) in subnets {
+        let (ours, theirs) = (format!("rightid=@left.{name}"), format!("leftid=@right.{name}"));
+        let subnet_line = format!("leftsubnet={subnet}");
+        let ends = [
+            "left=192.0.2.252",
+            "right=192.0.2.251",
+            "authby=secret",
+            "ikev2=insist",
+        ];
+        right.add_connection(name, &[&ends[..], &[&ours, &theirs, &subnet_line]].concat())?;
+        let data = format!(
+            "left=192.0.2.251, leftid=@left.{name}, right=192.0.2.252, rightid=@right.{name}, ikev2=insist, \
+             leftmodecfgclient=no, rightsubnet={subnet}"
+        );
+        Profile::new(name, &data).secret("pskvalue", peer::PSK).up(left)?;
+    }
+    left.command(["systemctl", "restart", "nmstate-ipsecd.service"])
+        .run()?;
+    wait_until("the daemon has both again", TIMEOUT, || {
+        let journal = left
+            .command(["journalctl", "-b", "-o", "cat", "-u", "NetworkManager"])
+            .run()?;
+        Ok((journal.matches("has the connection again").count() == 2).then_some(()))
+    })?;
+
+    let before = left.spis()?;
+    left.shell("ip xfrm state list | awk '/^src/ {s=$2; d=$4} /spi/ {spi=$4; r=$6; if (!first) first=r; if (r == first) print s, d, spi}' | while read -r s d spi; do ip xfrm state delete src $s dst $d proto esp spi $spi; done")
+        .run()?;
+    let kept = left.spis()?;
+    ensure!(kept.len() == 2, "not one pair but {kept:?} is left of {before:?}");
+    wait_until("the lost pair is there again", TIMEOUT, || {
+        Ok((left.spis()?.len() == 4).then_some(()))
+    })?;
+    let after = left.spis()?;
+    ensure!(
+        kept.iter().all(|spi| after.contains(spi)),
+        "the other's SAs were {kept:?} of {before:?} and are {after:?}"
+    );
+    let capture = world.capture()?;
+    left.ping("198.51.100.1")?;
+    left.ping(RIGHT_V4)?;
+    capture.stop()?.ensure_encrypted((LEFT_V4, RIGHT_V4))
+}
