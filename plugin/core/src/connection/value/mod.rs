@@ -6,6 +6,7 @@
 use std::fmt;
 
 pub mod address;
+mod algorithm;
 pub mod certificate;
 pub mod identity;
 pub mod negotiation;
@@ -24,14 +25,23 @@ pub struct Expected(pub &'static str);
 
 /// Whether `character` may stand in a quoted value: printable, no quote, nothing that reorders or hides text.
 pub(crate) fn is_quotable(character: char) -> bool {
+    is_printable(character) && !matches!(character, '"' | '\'')
+}
+
+/// Whether `character` is what it looks like: no control character, nothing that reorders or hides text.
+pub(crate) fn is_printable(character: char) -> bool {
     !character.is_control()
         && !matches!(
             character,
-            '"' | '\''
+            '\u{ad}'
+                | '\u{61c}'
+                | '\u{180e}'
                 | '\u{200b}'..='\u{200f}'
                 | '\u{2028}'..='\u{202e}'
                 | '\u{2060}'..='\u{206f}'
                 | '\u{feff}'
+                | '\u{fff9}'..='\u{fffb}'
+                | '\u{e0000}'..='\u{e007f}'
         )
 }
 

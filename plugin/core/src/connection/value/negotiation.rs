@@ -2,7 +2,7 @@
 
 use std::{fmt, str::FromStr};
 
-use super::{Expected, MAX_TEXT, is_word, keywords};
+use super::{Expected, MAX_TEXT, algorithm, is_word, keywords};
 
 keywords! {
     /// The version of IKE (`ikev2`). libreswan since 4 speaks one version a connection; of the older words, those that
@@ -15,8 +15,8 @@ keywords! {
     }
 }
 
-/// Algorithms to propose (`ike`, `esp`), such as `aes_gcm256-sha2_256;dh19,aes256-sha2_512`. Only the form is checked:
-/// which algorithms exist depends on libreswan and on the system's cryptographic policy.
+/// Algorithms to propose (`ike`, `esp`), such as `aes_gcm256-sha2_256;dh19,aes256-sha2_512`. Form and names
+/// are checked: which algorithms may be used depends on libreswan and on the system's cryptographic policy.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Proposal(String);
 
@@ -24,19 +24,12 @@ impl FromStr for Proposal {
     type Err = Expected;
 
     fn from_str(text: &str) -> Result<Self, Expected> {
-        let is_algorithms = |proposal: &str| {
-            proposal.split(['-', '+', ';']).all(|name| {
-                !name.is_empty()
-                    && name
-                        .bytes()
-                        .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
-            })
-        };
+        let is_algorithms = |proposal: &str| proposal.split(['-', '+', ';']).all(algorithm::is_known);
         if text.len() <= MAX_TEXT && text.split(',').all(is_algorithms) {
             Ok(Self(text.to_owned()))
         } else {
             Err(Expected(
-                "proposals such as aes_gcm256-sha2_512;dh19,aes256-sha2_256",
+                "proposals of known algorithms, such as aes_gcm256-sha2_512;dh19,aes256-sha2_256",
             ))
         }
     }
@@ -213,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn proposals_are_checked_by_shape() {
+    fn proposals_are_checked_by_shape_and_name() {
         for text in [
             "aes_gcm256-sha2_256",
             "aes_gcm256",
@@ -234,6 +227,8 @@ mod tests {
             "-aes",
             "aes=\"x\"",
             "aes;",
+            "rot13",
+            "aes256-sha1;modp31337",
         ] {
             assert!(text.parse::<Proposal>().is_err(), "{text:?}");
         }
