@@ -5,7 +5,10 @@
 
 use std::{collections::HashMap, net::IpAddr};
 
-use crate::connection::{ConnType, Family, HostName, InterfaceName, Subnet, value::policy::Mark};
+use crate::connection::{
+    ConnType, Family, HostName, InterfaceName, Subnet,
+    value::{self, policy::Mark},
+};
 
 /// The variables that the helper forwards to the daemon.
 pub const FORWARDED: &[&str] = &[
@@ -286,13 +289,10 @@ impl Variables {
     }
 
     fn banner(&self) -> Option<String> {
-        let is_shown = |character: &char| {
-            crate::connection::value::is_quotable(*character) || matches!(character, '"' | '\'')
-        };
         let banner: String = self
             .text("PLUTO_PEER_BANNER")?
             .chars()
-            .filter(is_shown)
+            .filter(|character| value::is_printable(*character))
             .take(MAX_BANNER)
             .collect();
         let banner = banner.trim();

@@ -28,6 +28,7 @@ const WRITABLE_BY_OTHERS: u32 = 0o022;
 /// What is wrong with it or not allowed, in a line without secrets.
 pub fn admit(settings: &Settings, list: &Path) -> Result<Profile, String> {
     let profile = Profile::from_settings(settings).map_err(|error| error.to_string())?;
+    profile.check_keys().map_err(|error| error.to_string())?;
     if profile.is_private() && profile.connection.nicknames().next().is_some() {
         may_use_certificates(&profile, list)?;
     }

@@ -13,7 +13,7 @@ pub use name::{ConnectionId, Uuid};
 
 use crate::{
     connection::{
-        Connection,
+        Connection, RsaSigKey,
         value::policy::{InputMode, SecretFlags},
     },
     contract,
@@ -83,6 +83,33 @@ impl Profile {
     /// Whether the profile belongs to certain users and not to the system.
     pub fn is_private(&self) -> bool {
         !self.users.is_empty()
+    }
+
+    /// Checks that a private profile authenticates with what is its own: its author may be anybody who may add a VPN, and
+    /// the host's raw and pre-shared keys are not theirs. Secrets must be there by now. Certificates are not checked:
+    /// root may allow some.
+    ///
+    /// # Errors
+    /// The key that stands for something of the host.
+    pub fn check_keys(&self) -> Result<(), InvalidProfile> {
+        let connection = &self.connection;
+        if !self.is_private() {
+            return Ok(());
+        }
+        if connection.leftrsasigkey.as_ref().is_some_and(RsaSigKey::is_raw) {
+            return Err(InvalidProfile::conflict(
+                "permissions",
+                "leftrsasigkey",
+                "exclude each other: the host's raw key is not for profiles of certain users",
+            ));
+        }
+        if connection.uses_psk() && self.secrets.psk.is_none() {
+            return Err(InvalidProfile::hidden(
+                "pskvalue",
+                "a pre-shared key of its own in a profile with connection.permissions",
+            ));
+        }
+        Ok(())
     }
 
     /// The name of the connection in pluto.

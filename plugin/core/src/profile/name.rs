@@ -2,9 +2,10 @@
 
 use std::{fmt, str::FromStr};
 
-use crate::connection::Expected;
+use crate::connection::{Expected, value::is_printable};
 
-/// A profile's name (`connection.id`), printable and of bounded length.
+/// A profile's name (`connection.id`): printable, of bounded length, and no path that leads anywhere. A slash may be in
+/// it, as in `Work/Home`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ConnectionId(String);
 
@@ -22,10 +23,11 @@ impl FromStr for ConnectionId {
     type Err = Expected;
 
     fn from_str(text: &str) -> Result<Self, Expected> {
-        if !text.is_empty() && text.len() <= MAX_ID && !text.chars().any(char::is_control) {
+        let leads_elsewhere = text.starts_with('/') || text.split('/').any(|part| matches!(part, "." | ".."));
+        if !text.is_empty() && text.len() <= MAX_ID && text.chars().all(is_printable) && !leads_elsewhere {
             Ok(Self(text.to_owned()))
         } else {
-            Err(Expected("a name of at most 255 printable characters"))
+            Err(Expected("a name of at most 255 bytes, printable and not a path"))
         }
     }
 }
@@ -116,7 +118,19 @@ mod tests {
     #[test]
     fn names_are_printable() {
         assert!("hosta conn ä".parse::<ConnectionId>().is_ok());
-        for text in ["", "a\nb", "\u{7f}", &"a".repeat(256)] {
+        assert!("Work/Home ..".parse::<ConnectionId>().is_ok());
+        for text in [
+            "",
+            "a\nb",
+            "\u{7f}",
+            "a\u{202e}b",
+            "..",
+            "../a",
+            "a/../b",
+            "/a",
+            "/",
+            &"a".repeat(256),
+        ] {
             assert!(text.parse::<ConnectionId>().is_err(), "{text:?}");
         }
     }

@@ -91,7 +91,8 @@ impl FromStr for InterfaceName {
     fn from_str(text: &str) -> Result<Self, Expected> {
         let is_of_name =
             |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-' | b':' | b'@');
-        if (1..=15).contains(&text.len()) && text.bytes().all(is_of_name) && !matches!(text, "." | "..") {
+        let is_misleading = matches!(text, "." | "..") || text.starts_with('-');
+        if (1..=15).contains(&text.len()) && text.bytes().all(is_of_name) && !is_misleading {
             Ok(Self(text.to_owned()))
         } else {
             Err(Expected("the name of a network interface"))
@@ -257,6 +258,7 @@ mod tests {
             "%opportunistic",
             "%a/b",
             "%-x y",
+            "%-x",
         ] {
             assert!(HostAddress::parse_left(text).is_err(), "{text:?}");
             assert!(HostAddress::parse_right(text).is_err(), "{text:?}");

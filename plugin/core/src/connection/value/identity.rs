@@ -87,7 +87,7 @@ fn named_kind(text: &str) -> Option<IdentityKind> {
     if is_distinguished_name(text) {
         return Some(IdentityKind::DistinguishedName);
     }
-    is_word(text).then_some(IdentityKind::Name)
+    (is_word(text) && !text.starts_with('-')).then_some(IdentityKind::Name)
 }
 
 /// Key identifiers (`@[group name]`) may hold blanks; names may not.
@@ -179,6 +179,7 @@ mod tests {
             "@[a\\]",
             "@[]",
             "a\\b",
+            "--config",
         ] {
             assert!(text.parse::<Identity>().is_err(), "{text:?}");
         }
