@@ -15,3 +15,7 @@ pub mod updown;
 
 #[cfg(test)]
 mod testing;
+
+// What tests of this crate and of others share calls it by its name.
+#[cfg(test)]
+extern crate self as nmstate_ipsec_core;

@@ -66,4 +66,4 @@ pub struct RenderOptions<'a> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

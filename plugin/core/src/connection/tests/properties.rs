@@ -1,23 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
-
-/// The data that a connection is parsed from again.
-fn data_of(connection: &Connection) -> HashMap<String, String> {
-    let mut data: HashMap<String, String> = connection
-        .settings()
-        .into_iter()
-        .map(|setting| (setting.key.to_owned(), setting.value))
-        .collect();
-    data.insert("left".into(), connection.left.to_string());
-    data.insert("right".into(), connection.right.to_string());
-    data.insert("nm-connect-mode".into(), connection.connect_mode.to_string());
-    data.insert(
-        "nm-auto-defaults".into(),
-        YesNo::from(connection.auto_defaults).to_string(),
-    );
-    data
-}
+use crate::render::tests::invariants::data_of;
 
 fn any_key() -> impl Strategy<Value = String> {
     let known: Vec<String> = KEYS

@@ -1,4 +1,7 @@
 mod golden;
+mod hostile;
+#[path = "../../../../../tests/hostile/invariants.rs"]
+pub(crate) mod invariants;
 mod properties;
 
 use super::*;
