@@ -23,6 +23,9 @@ const VERSIONS: [LibreswanVersion; 2] = [
     LibreswanVersion { major: 5, minor: 2 },
 ];
 
+/// Longest text that NetworkManager is told, in bytes: the peer's banner has 1024 characters at most.
+const LONGEST_TEXT: usize = 4 * 1024;
+
 /// Separates the records of a fuzz target's input, and the name from the value in each.
 const RECORD: char = '\u{1e}';
 const UNIT: char = '\u{1f}';
@@ -223,7 +226,9 @@ fn check_dict(dict: &Dict) -> Result<(), Broken> {
             _ => Vec::new(),
         };
         for text in texts {
-            one_line(text).map_err(|broken| format!("{key}: {broken}"))?;
+            if text.len() > LONGEST_TEXT || text.chars().any(char::is_control) {
+                return Err(format!("{key} is long or has control characters: {text:?}"));
+            }
         }
     }
     Ok(())
