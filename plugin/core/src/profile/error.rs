@@ -60,7 +60,7 @@ pub enum InvalidProfile {
         key: String,
     },
     /// The profile is one of another service.
-    #[error("the profile is not one of {expected} but of \"{found}\"")]
+    #[error("invalid value \"{found}\" for key 'service-type': expected {expected}")]
     OtherService {
         /// This service.
         expected: &'static str,
