@@ -36,7 +36,7 @@ type Broken = String;
 /// The profile, if the daemon would bring it up.
 pub(crate) fn judged(settings: &Settings) -> Result<Profile, InvalidProfile> {
     let profile = Profile::from_settings(settings)?;
-    profile.check_access()?;
+    profile.check_keys()?;
     Ok(profile)
 }
 

@@ -63,6 +63,9 @@ pub struct Refusal {
     pub key: String,
     /// A part of the message, such as the value in escaped form.
     pub says: String,
+    /// Whether it is not for `plugin/core` to refuse it but for the daemon, which knows what root allows.
+    #[serde(default)]
+    pub by_daemon: bool,
 }
 
 /// What must be in the rendered configuration and secrets.

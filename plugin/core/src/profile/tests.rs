@@ -105,7 +105,7 @@ fn faults_name_the_key() {
             "vpn",
             "service-type",
             Some(owned("org.example")),
-            "not one of org.freedesktop.NetworkManager.libreswan",
+            "expected org.freedesktop.NetworkManager.libreswan",
         ),
         (
             "vpn",

@@ -12,6 +12,9 @@ const LOG: &str = "/run/lab/busctl";
 const PROBE: &str = "LabProbe";
 const SIGINT: i32 = 2;
 
+/// The file in the guest that the record grows in, a message a line.
+pub const RECORD: &str = "/run/lab/busctl.out";
+
 /// A running record of the VPN plugin's contract: calls, signals, and every error on the bus.
 #[derive(Debug)]
 pub struct BusMonitor {
@@ -86,6 +89,21 @@ impl BusMessage {
     pub fn name(&self) -> &str {
         let field = |key: &str| self.0.get(key).and_then(Value::as_str);
         field("error_name").or(field("member")).unwrap_or_default()
+    }
+
+    /// Whom it is for; nobody in particular if it is empty.
+    #[must_use]
+    pub fn destination(&self) -> &str {
+        self.0["destination"].as_str().unwrap_or_default()
+    }
+
+    /// Whether this is the answer to `call`.
+    #[must_use]
+    pub fn answers(&self, call: &Self) -> bool {
+        let is_named = |value: &Value| !value.is_null();
+        is_named(&self.0["reply_cookie"])
+            && self.0["reply_cookie"] == call.0["cookie"]
+            && self.0["destination"] == call.0["sender"]
     }
 
     /// The argument with that number.

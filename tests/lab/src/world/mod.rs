@@ -9,7 +9,7 @@ mod xfrm;
 use anyhow::{Context, Result};
 use sha2::{Digest, Sha256};
 
-pub use bus::{BusMessage, BusMonitor};
+pub use bus::{BusMessage, BusMonitor, RECORD as BUS_RECORD};
 pub use capture::{Capture, Captured};
 pub use hosts::Host;
 pub use pair::Pair;

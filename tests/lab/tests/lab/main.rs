@@ -3,15 +3,20 @@
 mod assigned;
 mod bare;
 mod common;
+mod endurance;
 mod failing;
 mod families;
 mod foreign;
+mod hostile;
 mod lasting;
 mod names;
 mod pair;
 mod pluto;
 mod policies;
+mod profile;
 mod refusals;
+mod secrets;
+mod unprivileged;
 
 use std::env;
 use std::process::ExitCode;
@@ -94,6 +99,9 @@ const STORIES: &[Story] = &[
         "foreign::connection_is_untouched",
         foreign::connection_is_untouched,
     ),
+    Story::of_product("hostile::profiles", hostile::profiles),
+    Story::of_product("unprivileged::on_the_bus", unprivileged::on_the_bus),
+    Story::of_product("secrets::stay_secret", secrets::stay_secret),
     Story::of_product("assigned::x509", assigned::x509),
     Story::of_product("refusals::invalid_profiles", refusals::invalid_profiles),
     Story::of_product("refusals::reasons", refusals::reasons),
@@ -110,6 +118,10 @@ const STORIES: &[Story] = &[
         "pluto::adopted_ones_are_told_apart",
         pluto::adopted_ones_are_told_apart,
     ),
+    Story::of_product("endurance::rekeys", endurance::rekeys),
+    Story::of_product("endurance::quick_succession", endurance::quick_succession),
+    Story::of_product("endurance::secondary", endurance::secondary),
+    Story::of_product("endurance::neighbours", endurance::neighbours),
     Story::of_pair("pair::transport", pair::transport),
 ];
 

@@ -1,0 +1,319 @@
+//! A connection endures: rekeys, quick changes of mind, the loss of its profile, its base, its neighbours.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use lab::agent::wait_until;
+use lab::peer;
+use lab::world::{BEHIND_V4, Host, LEFT_V4, RIGHT_V4, World};
+
+use crate::common;
+use crate::profile::Profile;
+
+const REKEYS: &str = include_str!("endurance/rekeys.sh");
+const HUNDRED: &str = include_str!("endurance/hundred.sh");
+
+/// How long a condition may take that needs no more than a negotiation.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+const SIGINT: i32 = 2;
+
+/// From host to host, what [`peer::PSK_PEER`] expects.
+const HOST: Profile = Profile {
+    id: "host",
+    uuid: "e0d0a0ce-0000-4000-8000-000000000001",
+    data: "rightsubnet=192.0.2.252/32\ntype=transport\n",
+    psk: peer::PSK,
+};
+
+/// To an address behind right.
+const BESIDE: Profile = Profile {
+    id: "beside",
+    uuid: "be51de00-0000-4000-8000-000000000002",
+    data: "rightsubnet=198.51.100.1/32\n",
+    psk: peer::PSK,
+};
+
+/// What somebody else's connection leads to.
+const BEHIND_OF_THEIRS: &str = "198.51.100.2";
+
+/// Twenty IKE and twenty child rekeys from each end lose no packet and leave one pair of SAs.
+pub(crate) fn rekeys(world: &World) -> Result<()> {
+    connect(world)?;
+    let (left, right) = (world.left(), world.right());
+    let ping = left
+        .command(["ping", "-n", "-i", "0.2", RIGHT_V4])
+        .spawn("/run/lab/ping")?;
+    world
+        .agent()
+        .put("/run/lab/rekeys.sh", 0o600, REKEYS.as_bytes())?;
+    for (host, run, name) in [
+        (left, "/run/pluto", &*HOST.pluto_name()),
+        (right, "/run/right", "peer"),
+    ] {
+        host.command(["bash", "-eu", "/run/lab/rekeys.sh", run, name, "20"])
+            .timeout(Duration::from_secs(300))
+            .run()
+            .with_context(|| format!("rekeying {name}"))?;
+    }
+    ping.signal(SIGINT)?;
+    ping.wait(PATIENCE)?;
+    no_answer_is_missing(&String::from_utf8_lossy(&world.agent().get(&ping.stdout)?))?;
+    is_one_connection(left)?;
+    ensure!(
+        left.spis()? == right.spis()?,
+        "the hosts do not have the same SAs"
+    );
+    common::is_encrypted(world)
+}
+
+/// Activated and deactivated a hundred times without waiting, so that old and new activations overlap, it is there once,
+/// and after the last deactivation not at all. So it is after an active profile was deleted.
+pub(crate) fn quick_succession(world: &World) -> Result<()> {
+    peer::expect_psk(world.right())?;
+    HOST.load(world)?;
+    let left = world.left();
+    let accepted = left
+        .shell(HUNDRED)
+        .env("PROFILE", HOST.id)
+        .timeout(Duration::from_secs(300))
+        .run()?;
+    let accepted: u32 = accepted
+        .trim()
+        .parse()
+        .with_context(|| format!("reading {accepted:?}"))?;
+    ensure!(
+        accepted >= 50,
+        "NetworkManager took only {accepted} of a hundred activations"
+    );
+    await_state(left, HOST.id, "activated")?;
+    is_one_connection(left)?;
+    common::is_encrypted(world)?;
+    left.command(["nmcli", "connection", "down", HOST.id]).run()?;
+    nothing_is_left(world)?;
+
+    left.command(["nmcli", "connection", "up", HOST.id]).run()?;
+    left.ping(RIGHT_V4)?;
+    left.command(["nmcli", "connection", "delete", HOST.id]).run()?;
+    nothing_is_left(world)
+}
+
+/// Brought up as a secondary of another connection, it comes and goes with that one.
+pub(crate) fn secondary(world: &World) -> Result<()> {
+    peer::expect_psk(world.right())?;
+    HOST.load(world)?;
+    let left = world.left();
+    let device = [
+        "type",
+        "dummy",
+        "ifname",
+        "dummy7",
+        "con-name",
+        "primary",
+        "autoconnect",
+        "no",
+    ];
+    let settings = [
+        "ipv4.method",
+        "manual",
+        "ipv4.addresses",
+        "203.0.113.7/24",
+        "connection.secondaries",
+        HOST.uuid,
+    ];
+    let add = [&["nmcli", "connection", "add"], &device[..], &settings[..]].concat();
+    left.command(add).run()?;
+    for _ in 0..2 {
+        left.command(["nmcli", "connection", "up", "primary"]).run()?;
+        await_state(left, HOST.id, "activated")?;
+        common::is_encrypted(world)?;
+        left.command(["nmcli", "connection", "down", "primary"]).run()?;
+        nothing_is_left(world)?;
+    }
+    Ok(())
+}
+
+/// Two of our connections and a foreign one between the same ends with the same ids share an IKE SA. Whichever of ours
+/// goes, and however, the others carry traffic again within one negotiation.
+pub(crate) fn neighbours(world: &World) -> Result<()> {
+    let (left, right) = (world.left(), world.right());
+    expect_neighbours(right)?;
+    connect(world)?;
+    BESIDE.load(world)?;
+    left.command(["nmcli", "connection", "up", BESIDE.id]).run()?;
+    bring_theirs_up(left)?;
+    let status = left.whack(["--status"]).run()?;
+    let shared = status
+        .lines()
+        .filter(|line| line.contains("ESTABLISHED_IKE_SA"))
+        .count();
+    ensure!(shared == 1, "the connections have {shared} IKE SAs:\n{status}");
+    let everybody = [RIGHT_V4, BEHIND_V4, BEHIND_OF_THEIRS];
+    everybody
+        .into_iter()
+        .try_for_each(|address| carries(world, address))?;
+
+    left.command(["nmcli", "connection", "down", HOST.id]).run()?;
+    for address in [BEHIND_V4, BEHIND_OF_THEIRS] {
+        carries(world, address).context("after the owner of the IKE SA was taken down")?;
+    }
+    left.command(["nmcli", "connection", "up", HOST.id]).run()?;
+    left.command(["nmcli", "connection", "down", BESIDE.id]).run()?;
+    for address in [RIGHT_V4, BEHIND_OF_THEIRS] {
+        carries(world, address).context("after another one was taken down")?;
+    }
+    left.command(["nmcli", "connection", "up", BESIDE.id]).run()?;
+
+    left.command(["systemctl", "kill", "--signal=KILL", "ipsec.service"])
+        .run()?;
+    for address in [RIGHT_V4, BEHIND_V4] {
+        carries(world, address).context("after pluto was killed")?;
+    }
+    // pluto has forgotten theirs, and whoever brought it up does so again.
+    bring_theirs_up(left)?;
+    everybody
+        .into_iter()
+        .try_for_each(|address| carries(world, address))
+}
+
+fn expect_neighbours(right: Host<'_>) -> Result<()> {
+    right
+        .shell(&format!("ip address add {BEHIND_OF_THEIRS}/32 dev behind"))
+        .run()?;
+    let ends = peer::PSK_PEER
+        .iter()
+        .filter(|option| !option.starts_with("type="));
+    let ends: Vec<&str> = ends.copied().collect();
+    for address in [BEHIND_V4, BEHIND_OF_THEIRS] {
+        let subnet = format!("leftsubnet={address}/32");
+        right.add_connection(&format!("peer-{address}"), &[&ends[..], &[&subnet]].concat())?;
+    }
+    Ok(())
+}
+
+/// Somebody else's connection, with a secret of its own.
+fn bring_theirs_up(left: Host<'_>) -> Result<()> {
+    left.set_psk(peer::PSK)?;
+    let subnet = format!("rightsubnet={BEHIND_OF_THEIRS}/32");
+    let options = [
+        "left=192.0.2.251",
+        "leftid=@left.example.org",
+        "right=192.0.2.252",
+        "rightid=@right.example.org",
+        "authby=secret",
+        "ikev2=insist",
+        &subnet,
+    ];
+    left.add_connection("theirs", &options)?;
+    left.initiate("theirs")
+}
+
+/// Waits until what goes to the address crosses the wire encrypted, and is answered.
+fn carries(world: &World, address: &str) -> Result<()> {
+    let mut last = None;
+    let carried = wait_until(&format!("packets to {address} are encrypted"), PATIENCE, || {
+        let tried = common::is_encrypted_to(world, address, (LEFT_V4, RIGHT_V4));
+        Ok(tried.map_err(|error| last = Some(error)).ok())
+    });
+    match (carried, last) {
+        (Err(late), Some(error)) => Err(error.context(late)),
+        (carried, _) => carried,
+    }
+}
+
+fn connect(world: &World) -> Result<()> {
+    peer::expect_psk(world.right())?;
+    HOST.load(world)?;
+    world
+        .left()
+        .command(["nmcli", "connection", "up", HOST.id])
+        .run()?;
+    common::is_encrypted(world)
+}
+
+/// Between the first answer and the last there is one to every packet.
+fn no_answer_is_missing(said: &str) -> Result<()> {
+    let answered = said.lines().filter_map(|line| {
+        line.split_once(" icmp_seq=")?
+            .1
+            .split(' ')
+            .next()?
+            .parse::<u32>()
+            .ok()
+    });
+    let answered: Vec<u32> = answered.collect();
+    let expected: Vec<u32> = (1..).take(answered.len()).collect();
+    ensure!(answered.len() > 50, "only {} packets were sent", answered.len());
+    let first = answered
+        .iter()
+        .zip(&expected)
+        .find(|(answer, expected)| answer != expected);
+    ensure!(first.is_none(), "an answer is missing: packet {first:?}\n{said}");
+    Ok(())
+}
+
+/// One pair of SAs, one process, one connection in pluto, and NetworkManager calls it activated.
+fn is_one_connection(left: Host<'_>) -> Result<()> {
+    wait_until("one plugin is left", PATIENCE, || {
+        let running = left
+            .command(["pgrep", "-f", "^/usr/libexec/nm-libreswan-service "])
+            .output()?
+            .stdout;
+        Ok((running.lines().count() == 1).then_some(()))
+    })?;
+    let spis = left.spis()?;
+    ensure!(spis.len() == 2, "there is not one pair of SAs: {spis:?}");
+    let status = left.whack(["--status"]).run()?;
+    let known = status
+        .lines()
+        .filter(|line| line.contains("oriented; ") || line.contains(" host: "))
+        .count();
+    let ours = format!("\"{}\":", HOST.pluto_name());
+    ensure!(
+        status.contains(&ours) && known == 1,
+        "pluto knows {known} connections:\n{status}"
+    );
+    await_state(left, HOST.id, "activated")
+}
+
+/// Neither a process, nor SAs on either side, nor a connection in pluto, nor a secret on the disk.
+fn nothing_is_left(world: &World) -> Result<()> {
+    let left = world.left();
+    wait_until("the plugin is gone", PATIENCE, || {
+        let running = left
+            .command(["pgrep", "-f", "^/usr/libexec/nm-libreswan-service "])
+            .output()?
+            .stdout;
+        Ok(running.is_empty().then_some(()))
+    })?;
+    for host in [left, world.right()] {
+        host.await_empty_kernel()?;
+    }
+    let status = left.whack(["--status"]).run()?;
+    ensure!(
+        !status.contains(&HOST.pluto_name()),
+        "pluto still knows the connection:\n{status}"
+    );
+    let secrets = left
+        .command(["find", "/etc/ipsec.d", "-name", "*nmstate-ipsec-*"])
+        .run()?;
+    ensure!(secrets.is_empty(), "secrets are left on the disk: {secrets}");
+    Ok(())
+}
+
+fn await_state(left: Host<'_>, id: &str, state: &str) -> Result<()> {
+    let line = format!("{id}:{state}");
+    wait_until(&format!("NetworkManager says {line}"), PATIENCE, || {
+        let show = [
+            "nmcli",
+            "-t",
+            "-f",
+            "NAME,STATE",
+            "connection",
+            "show",
+            "--active",
+        ];
+        let shown = left.command(show).run()?;
+        Ok(shown.lines().any(|shown| shown == line).then_some(()))
+    })
+}
