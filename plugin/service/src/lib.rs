@@ -5,6 +5,7 @@
 //! pair of sockets, without a bus.
 
 pub mod arguments;
+pub mod bus;
 pub mod configuration;
 pub mod lifecycle;
 pub mod plugin;

@@ -5,12 +5,13 @@ use std::{process::ExitCode, time::Duration};
 use futures_util::StreamExt;
 use nm_libreswan_service::{
     arguments::{self, Arguments},
+    bus,
     lifecycle::Event,
     plugin::Plugin,
     relay,
 };
 use nmstate_ipsec_core::{contract::PLUGIN_PATH, daemon_api::ManagerProxy};
-use zbus::{fdo::DBusProxy, names::BusName, object_server::InterfaceRef};
+use zbus::{fdo::DBusProxy, object_server::InterfaceRef, proxy::CacheProperties};
 
 /// How long an idle process with a lasting name stays, as plugins of the base class do.
 const LINGER: Duration = Duration::from_secs(180);
@@ -39,27 +40,31 @@ fn start() -> Result<(), Box<dyn std::error::Error>> {
 }
 
 async fn serve(arguments: &Arguments) -> zbus::Result<()> {
-    let bus = zbus::connection::Builder::system()?.build().await?;
-    let daemon = ManagerProxy::builder(&bus)
-        .cache_properties(zbus::proxy::CacheProperties::No)
+    let system = bus::system().await?;
+    let daemon = ManagerProxy::builder(&system)
+        .cache_properties(CacheProperties::No)
         .build()
         .await?;
-    bus.object_server()
+    system
+        .object_server()
         .at(PLUGIN_PATH, Plugin::new(daemon.clone()))
         .await?;
-    let plugin = bus.object_server().interface::<_, Plugin>(PLUGIN_PATH).await?;
+    let plugin = system.object_server().interface::<_, Plugin>(PLUGIN_PATH).await?;
+    let broker = DBusProxy::builder(&system)
+        .cache_properties(CacheProperties::No)
+        .build()
+        .await?;
     let mut signals = daemon.inner().receive_all_signals().await?;
     let mut daemon_owners = daemon.inner().receive_owner_changed().await?;
+    let mut manager_owners = broker
+        .receive_name_owner_changed_with_args(&[(0, "org.freedesktop.NetworkManager")])
+        .await?;
     // The name comes last: whoever finds it finds everything behind it.
-    bus.request_name(arguments.bus_name.as_str()).await?;
+    bus::take_name(&broker, &arguments.bus_name).await?;
     if arguments.debug {
         eprintln!("serving as {}", arguments.bus_name);
     }
 
-    let mut manager_owners = DBusProxy::new(&bus)
-        .await?
-        .receive_name_owner_changed_with_args(&[(0, "org.freedesktop.NetworkManager")])
-        .await?;
     let linger_after = if arguments.bus_name.contains(".Connection_") {
         LINGER_AFTER
     } else {
@@ -81,16 +86,15 @@ async fn serve(arguments: &Arguments) -> zbus::Result<()> {
                 let gone = change.args()?.new_owner().is_none();
                 if gone && !arguments.persist { tell(&plugin, Event::CallerGone).await? }
             }
-            () = bus.closed() => return Err(zbus::Error::Failure("the system bus has closed the connection".into())),
+            () = system.closed() => return Err(zbus::Error::Failure("the system bus has closed the connection".into())),
             () = idle.idle_for(LINGER, linger_after), if !arguments.persist => tell(&plugin, Event::Idle).await?,
         }
     }
     // Leaving the bus by name first: what was emitted is then on its way before the name is gone.
-    let name: BusName<'_> = arguments.bus_name.as_str().try_into()?;
-    if let BusName::WellKnown(name) = name {
-        bus.release_name(name).await?;
-    }
-    bus.close().await
+    broker
+        .release_name(arguments.bus_name.as_str().try_into()?)
+        .await?;
+    system.close().await
 }
 
 async fn tell(plugin: &InterfaceRef<Plugin>, event: Event) -> zbus::Result<()> {

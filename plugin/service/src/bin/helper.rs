@@ -5,6 +5,7 @@
 
 use std::{collections::HashMap, time::Duration};
 
+use nm_libreswan_service::bus;
 use nmstate_ipsec_core::{daemon_api::HelperProxy, updown::FORWARDED};
 use zbus::proxy::CacheProperties;
 
@@ -28,7 +29,7 @@ async fn report() -> zbus::Result<()> {
         .iter()
         .filter_map(|name| Some((*name, std::env::var(name).ok()?)));
     let environment: HashMap<&str, String> = variables.collect();
-    let bus = zbus::connection::Builder::system()?.build().await?;
+    let bus = bus::system().await?;
     let daemon = HelperProxy::builder(&bus)
         .cache_properties(CacheProperties::No)
         .build()
