@@ -202,6 +202,16 @@ impl Reason {
         }
     }
 
+    /// Whether the reason with this code is about a secret, so that another one may mend it.
+    ///
+    /// With a pre-shared key either end may be the one that finds out that the two are not the same.
+    pub fn is_about_a_secret(code: &str) -> bool {
+        matches!(
+            code,
+            "secret-missing" | "authentication-refused" | "peer-authentication-failed"
+        )
+    }
+
     /// The nearest of NetworkManager's three failures.
     pub fn failure(&self) -> PluginFailure {
         match self {
@@ -213,6 +223,34 @@ impl Reason {
             | Self::CertificateUntrusted { .. }
             | Self::CertificateIdentity { .. } => PluginFailure::LoginFailed,
             _ => PluginFailure::ConnectFailed,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn another_secret_mends_what_is_about_secrets() {
+        let (peer, detail) = (IpAddr::from([192, 0, 2, 1]), String::new());
+        for reason in [
+            Reason::SecretMissing {
+                detail: detail.clone(),
+            },
+            Reason::AuthenticationRefused {
+                peer,
+                detail: detail.clone(),
+            },
+            Reason::PeerAuthenticationFailed {
+                peer,
+                detail: detail.clone(),
+            },
+        ] {
+            assert!(Reason::is_about_a_secret(reason.code()), "{reason}");
+        }
+        for reason in [Reason::ProposalRefused { peer, detail }, Reason::UpdownLost] {
+            assert!(!Reason::is_about_a_secret(reason.code()), "{reason}");
         }
     }
 }

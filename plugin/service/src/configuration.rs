@@ -42,7 +42,7 @@ impl Configuration {
 }
 
 /// A copy of a dictionary; values that hold file descriptors do not occur in them and are left out.
-pub(crate) fn copy_dictionary(values: &Dictionary) -> Dictionary {
+fn copy_dictionary(values: &Dictionary) -> Dictionary {
     let pairs = values
         .iter()
         .filter_map(|(key, value)| Some((key.clone(), value.try_clone().ok()?)));

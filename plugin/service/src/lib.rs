@@ -9,4 +9,5 @@ pub mod bus;
 pub mod configuration;
 pub mod lifecycle;
 pub mod plugin;
+pub mod question;
 pub mod relay;

@@ -2,27 +2,78 @@
 //!
 //! ```text
 //! Init --Connect--> Starting --Configured--> Started --Disconnect--> Stopping --Disconnected--> Stopped
-//!                    |    ^------Lost-----------|                                                   |
-//!                    +--Failed/Refused/Disconnect--> Stopped or Stopping           Idle --> Shutdown
+//!  |                 | ^  ^------Lost-----------|                                                   |
+//!  |     Failed, the | | NewSecrets                                                  Idle --> Shutdown
+//!  |     secret      v |
+//!  +--secret missing--> Asking --Disconnect--> Stopped
+//!
+//! Starting --Failed/Refused/Disconnect--> Stopped or Stopping
 //! ```
 
 use nmstate_ipsec_core::contract::{PluginError, PluginFailure, ServiceState};
 
-use crate::configuration::Configuration;
+use crate::{configuration::Configuration, question::Question};
+
+/// How often the user is asked at most during one start. An agent may keep a wrong secret and hand it over
+/// again and again.
+pub const QUESTIONS: u8 = 3;
+
+/// Where the adapter is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum State {
+    /// Waiting for a connection to be asked for.
+    Init,
+    /// The user is being asked for secrets, for as long as that takes; the daemon has nothing to do. So many
+    /// more questions may follow.
+    Asking(u8),
+    /// The daemon brings the tunnel up, or up again. So many questions may be asked for it.
+    Starting(u8),
+    /// The tunnel is up.
+    Started,
+    /// The daemon takes the tunnel down.
+    Stopping,
+    /// The tunnel is down.
+    Stopped,
+    /// About to leave the bus.
+    Shutdown,
+}
+
+impl State {
+    /// What NetworkManager calls it.
+    pub fn announced(self) -> ServiceState {
+        match self {
+            Self::Init => ServiceState::Init,
+            Self::Asking(_) | Self::Starting(_) => ServiceState::Starting,
+            Self::Started => ServiceState::Started,
+            Self::Stopping => ServiceState::Stopping,
+            Self::Stopped => ServiceState::Stopped,
+            Self::Shutdown => ServiceState::Shutdown,
+        }
+    }
+
+    /// Whether there is no connection: none is up, coming up or going down.
+    pub fn is_idle(self) -> bool {
+        matches!(self, Self::Init | Self::Stopped | Self::Shutdown)
+    }
+}
 
 /// What happens to the adapter.
 #[derive(Debug)]
 pub enum Event {
-    /// NetworkManager called `Connect`.
+    /// NetworkManager called `Connect`: nobody is to be asked.
     Connect,
+    /// NetworkManager called `ConnectInteractive`; the question is the one to begin with, if secrets are missing.
+    ConnectInteractive(Option<Question>),
+    /// NetworkManager called `NewSecrets`; there is a question if some are still missing.
+    NewSecrets(Option<Question>),
     /// The daemon would not have the profile.
     Refused,
     /// The tunnel is up, or up again, with this configuration.
     Configured(Box<Configuration>),
     /// The tunnel is down and is being brought up again.
     Lost,
-    /// The tunnel is down for good.
-    Failed(PluginFailure),
+    /// The tunnel is down for good, unless an answer to the question can mend it.
+    Failed(PluginFailure, Option<Question>),
     /// NetworkManager called `Disconnect`.
     Disconnect,
     /// The daemon has taken the tunnel down.
@@ -38,6 +89,10 @@ pub enum Event {
 pub enum Effect {
     /// Emit `StateChanged`.
     Announce(ServiceState),
+    /// Emit `SecretsRequired`.
+    Ask(Question),
+    /// Have the daemon bring the connection up.
+    Activate,
     /// Emit `Config`, `Ip4Config` and `Ip6Config` so that NetworkManager calls the connection activated.
     Configure(Box<Configuration>),
     /// Emit them if they are others than before.
@@ -50,130 +105,87 @@ pub enum Effect {
 ///
 /// # Errors
 /// The event does not fit the state; the error is the one that the caller on the bus gets.
-pub fn step(state: ServiceState, event: Event) -> Result<(ServiceState, Vec<Effect>), PluginError> {
-    use Effect::{Announce, Configure, Fail, Update};
-    use ServiceState::{Init, Shutdown, Started, Starting, Stopped, Stopping};
+pub fn step(state: State, event: Event) -> Result<(State, Vec<Effect>), PluginError> {
+    use Effect::{Activate, Announce, Configure, Update};
+    use State::{Asking, Init, Shutdown, Started, Starting, Stopped, Stopping};
+    let announced = |state: State, mut further: Vec<Effect>| {
+        further.insert(0, Announce(state.announced()));
+        (state, further)
+    };
     Ok(match (state, event) {
-        (Init | Stopped, Event::Connect) => (Starting, vec![Announce(Starting)]),
-        (Starting | Started | Stopping | Shutdown, Event::Connect) => return Err(busy(state)),
-        (Starting, Event::Refused) => (Stopped, vec![Announce(Stopped)]),
-        (Starting, Event::Configured(with)) => (Started, vec![Configure(with), Announce(Started)]),
+        (Init | Stopped, Event::Connect) => announced(Starting(0), vec![Activate]),
+        (Init | Stopped, Event::ConnectInteractive(question)) => {
+            let (state, effects) = ask_or_activate(QUESTIONS, question);
+            announced(state, effects)
+        }
+        (_, Event::Connect | Event::ConnectInteractive(_)) => return Err(busy(state)),
+        (Asking(left), Event::NewSecrets(question)) => ask_or_activate(left, question),
+        (_, Event::NewSecrets(_)) => {
+            return Err(PluginError::WrongState("no secrets were asked for".into()));
+        }
+        (Starting(_), Event::Refused) => announced(Stopped, Vec::new()),
+        (Starting(_), Event::Configured(with)) => {
+            (Started, vec![Configure(with), Announce(ServiceState::Started)])
+        }
         (Started, Event::Configured(with)) => (Started, vec![Update(with)]),
-        (Started, Event::Lost) => (Starting, vec![Announce(Starting)]),
+        // Nobody is asked any more: NetworkManager takes that only from a connection that was never up.
+        (Started, Event::Lost) => announced(Starting(0), Vec::new()),
         // Still down. Whatever else NetworkManager configures on the device makes it call the connection
         // activated meanwhile, and it takes STARTING for a loss only if it comes after STARTED.
-        (Starting, Event::Lost) => (Starting, vec![Announce(Started), Announce(Starting)]),
-        (Starting | Started, Event::Failed(failure)) => (Stopped, vec![Fail(failure), Announce(Stopped)]),
-        (Starting | Started, Event::Disconnect) => (Stopping, vec![Announce(Stopping)]),
+        (Starting(left), Event::Lost) => (
+            Starting(left),
+            vec![Announce(ServiceState::Started), Announce(ServiceState::Starting)],
+        ),
+        (Starting(left), Event::Failed(failure, question)) => ask_or_fail(left, question, failure),
+        (Started, Event::Failed(failure, _)) => failed(failure),
+        (Starting(_) | Started, Event::Disconnect) => announced(Stopping, Vec::new()),
+        (Asking(_), Event::Disconnect) => (
+            Stopped,
+            vec![Announce(ServiceState::Stopping), Announce(ServiceState::Stopped)],
+        ),
         (Init | Stopped | Stopping | Shutdown, Event::Disconnect) => return Err(busy(state)),
-        (Stopping, Event::Disconnected) => (Stopped, vec![Announce(Stopped)]),
-        (Init | Stopped, Event::Idle) | (_, Event::CallerGone) => (Shutdown, vec![Announce(Shutdown)]),
+        (Stopping, Event::Disconnected) => announced(Stopped, Vec::new()),
+        (Init | Stopped, Event::Idle) | (_, Event::CallerGone) => announced(Shutdown, Vec::new()),
         // Late news of a tunnel that was given up meanwhile, or an idle timer that lost a race.
         (_, _) => (state, Vec::new()),
     })
 }
 
+/// Asks the question if there is one, as long as that is allowed; if not, the tunnel can come up.
+fn ask_or_activate(left: u8, question: Option<Question>) -> (State, Vec<Effect>) {
+    if question.is_none() {
+        return (State::Starting(left), vec![Effect::Activate]);
+    }
+    ask_or_fail(left, question, PluginFailure::LoginFailed)
+}
+
+/// Asks the question if there is one, as long as that is allowed; if not, this is a failure.
+fn ask_or_fail(left: u8, question: Option<Question>, failure: PluginFailure) -> (State, Vec<Effect>) {
+    match (left.checked_sub(1), question) {
+        (Some(left), Some(question)) => (State::Asking(left), vec![Effect::Ask(question)]),
+        _ => failed(failure),
+    }
+}
+
+fn failed(failure: PluginFailure) -> (State, Vec<Effect>) {
+    let stopped = Effect::Announce(ServiceState::Stopped);
+    (State::Stopped, vec![Effect::Fail(failure), stopped])
+}
+
 /// The specification's error for a call that comes in the wrong `state`.
-fn busy(state: ServiceState) -> PluginError {
+fn busy(state: State) -> PluginError {
     match state {
-        ServiceState::Starting => {
+        State::Asking(_) | State::Starting(_) => {
             PluginError::StartingInProgress("the connection is being brought up".into())
         }
-        ServiceState::Started => PluginError::AlreadyStarted("the connection is up".into()),
-        ServiceState::Stopping => {
-            PluginError::StoppingInProgress("the connection is being taken down".into())
-        }
-        ServiceState::Init | ServiceState::Stopped => {
+        State::Started => PluginError::AlreadyStarted("the connection is up".into()),
+        State::Stopping => PluginError::StoppingInProgress("the connection is being taken down".into()),
+        State::Init | State::Stopped => {
             PluginError::AlreadyStopped("there is no connection to take down".into())
         }
-        ServiceState::Shutdown => PluginError::WrongState("the service is about to end".into()),
+        State::Shutdown => PluginError::WrongState("the service is about to end".into()),
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use ServiceState::{Init, Shutdown, Started, Starting, Stopped, Stopping};
-
-    fn after(state: ServiceState, event: Event) -> (ServiceState, String) {
-        let (state, effects) = step(state, event).unwrap();
-        let names = effects.iter().map(|effect| match effect {
-            Effect::Configure(_) => "Configure".to_owned(),
-            Effect::Update(_) => "Update".to_owned(),
-            other => format!("{other:?}"),
-        });
-        (state, names.collect::<Vec<_>>().join(" "))
-    }
-
-    fn configured() -> Event {
-        Event::Configured(Box::default())
-    }
-
-    #[test]
-    fn a_life_without_trouble() {
-        assert_eq!(
-            after(Init, Event::Connect),
-            (Starting, "Announce(Starting)".into())
-        );
-        assert_eq!(
-            after(Starting, configured()),
-            (Started, "Configure Announce(Started)".into())
-        );
-        assert_eq!(
-            after(Started, Event::Disconnect),
-            (Stopping, "Announce(Stopping)".into())
-        );
-        assert_eq!(
-            after(Stopping, Event::Disconnected),
-            (Stopped, "Announce(Stopped)".into())
-        );
-        assert_eq!(
-            after(Stopped, Event::Idle),
-            (Shutdown, "Announce(Shutdown)".into())
-        );
-    }
-
-    #[test]
-    fn a_loss_is_told_and_the_configuration_sent_again() {
-        assert_eq!(
-            after(Started, Event::Lost),
-            (Starting, "Announce(Starting)".into())
-        );
-        assert_eq!(
-            after(Starting, Event::Lost),
-            (Starting, "Announce(Started) Announce(Starting)".into())
-        );
-        assert_eq!(
-            after(Starting, configured()),
-            (Started, "Configure Announce(Started)".into())
-        );
-        assert_eq!(after(Started, configured()), (Started, "Update".into()));
-    }
-
-    #[test]
-    fn a_failure_is_told_before_the_stop() {
-        let failed = Event::Failed(PluginFailure::LoginFailed);
-        assert_eq!(
-            after(Starting, failed),
-            (Stopped, "Fail(LoginFailed) Announce(Stopped)".into())
-        );
-    }
-
-    #[test]
-    fn late_news_changes_nothing() {
-        assert_eq!(after(Stopping, configured()), (Stopping, String::new()));
-        assert_eq!(after(Stopped, Event::Lost), (Stopped, String::new()));
-        assert_eq!(after(Started, Event::Idle), (Started, String::new()));
-    }
-
-    #[test]
-    fn calls_out_of_turn_get_the_specifications_errors() {
-        let error = |state, event| format!("{:?}", step(state, event).unwrap_err());
-        assert!(error(Starting, Event::Connect).starts_with("StartingInProgress"));
-        assert!(error(Started, Event::Connect).starts_with("AlreadyStarted"));
-        assert!(error(Stopping, Event::Connect).starts_with("StoppingInProgress"));
-        assert!(error(Stopping, Event::Disconnect).starts_with("StoppingInProgress"));
-        assert!(error(Init, Event::Disconnect).starts_with("AlreadyStopped"));
-        assert!(error(Shutdown, Event::Connect).starts_with("WrongState"));
-    }
-}
+mod tests;

@@ -8,14 +8,19 @@
     reason = "a test ends where its set-up fails"
 )]
 
-use std::{collections::HashMap, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    path::PathBuf,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use futures_util::StreamExt;
 use nm_libreswan_service::{plugin::Plugin, relay};
 use nmstate_ipsec_core::{
     contract::{DAEMON_PATH, PLUGIN_PATH, PluginError, ServiceState},
     daemon_api::{Dictionary, ManagerProxy},
-    profile::Settings,
+    profile::{Profile, Settings},
 };
 use nmstate_ipsecd::{
     bus,
@@ -95,8 +100,12 @@ impl NetworkManager {
                 continue;
             }
             let name = header.member().unwrap().to_string();
-            let number = message.body().deserialize::<u32>();
-            seen.push(number.map_or(name.clone(), |number| format!("{name}({number})")));
+            let body = message.body();
+            let number = body.deserialize::<u32>().map(|number| number.to_string());
+            let question = || body.deserialize::<(&str, Vec<&str>)>();
+            let hints = |(_, secrets): (&str, Vec<&str>)| secrets.join(" ");
+            let argument = number.or_else(|_| question().map(hints));
+            seen.push(argument.map_or(name.clone(), |argument| format!("{name}({argument})")));
         }
         seen
     }
@@ -234,12 +243,130 @@ async fn calls_out_of_turn_get_the_specifications_errors() {
         manager.plugin.new_secrets(&good).await,
         Err(PluginError::WrongState(_))
     ));
-    let interactive = manager.plugin.connect_interactive(&good, &HashMap::new()).await;
-    assert!(matches!(
-        interactive,
-        Err(PluginError::InteractiveNotSupported(_))
-    ));
     assert_eq!(manager.plugin.state().await.unwrap(), ServiceState::Init.number());
+}
+
+/// A daemon that knows the one right key.
+#[derive(Default)]
+struct Doorkeeper {
+    /// The keys that it was given.
+    tried: Arc<Mutex<Vec<String>>>,
+}
+
+#[zbus::interface(name = "org.nmstate.Ipsec1.Manager")]
+impl Doorkeeper {
+    async fn activate(&self, connection: Settings, #[zbus(signal_emitter)] emitter: SignalEmitter<'_>) {
+        let profile = Profile::from_settings(&connection).unwrap();
+        let psk = profile.secrets.psk.unwrap().expose().to_owned();
+        let is_right = psk == "right";
+        self.tried.lock().unwrap().push(psk);
+        let none = HashMap::new;
+        let told = if is_right {
+            Self::network_configuration(&emitter, UUID, none(), none(), none()).await
+        } else {
+            let text = "192.0.2.2 refused our authentication";
+            Self::connection_failed(&emitter, UUID, 0, "authentication-refused", text).await
+        };
+        told.unwrap();
+    }
+
+    fn deactivate(&self, _uuid: &str) {}
+
+    #[zbus(signal)]
+    async fn connection_failed(
+        emitter: &SignalEmitter<'_>,
+        uuid: &str,
+        failure: u32,
+        code: &str,
+        text: &str,
+    ) -> zbus::Result<()>;
+
+    #[zbus(signal)]
+    async fn network_configuration(
+        emitter: &SignalEmitter<'_>,
+        uuid: &str,
+        config: Dictionary,
+        ip4: Dictionary,
+        ip6: Dictionary,
+    ) -> zbus::Result<()>;
+}
+
+/// An adapter before a [`Doorkeeper`], and the keys that were tried there.
+async fn before_a_doorkeeper() -> (NetworkManager, Arc<Mutex<Vec<String>>>) {
+    let doorkeeper = Doorkeeper::default();
+    let tried = Arc::clone(&doorkeeper.tried);
+    let (daemon, client) = pair(|builder| builder.serve_at(DAEMON_PATH, doorkeeper).unwrap()).await;
+    (NetworkManager::with(client, vec![daemon]).await, tried)
+}
+
+/// A profile whose key is kept as `flags` say, with this key.
+fn of_user(flags: &str, psk: &str) -> Settings {
+    let data = [
+        ("right", "192.0.2.2"),
+        ("ikev2", "insist"),
+        ("pskvalue-flags", flags),
+    ];
+    settings(&data, &[("pskvalue", psk)])
+}
+
+#[tokio::test]
+async fn a_missing_secret_and_a_refused_one_are_asked_for_until_the_right_one_comes() {
+    let (mut manager, tried) = before_a_doorkeeper().await;
+    let plugin = manager.plugin.clone();
+    let details = HashMap::new();
+    plugin
+        .connect_interactive(&of_user("2", ""), &details)
+        .await
+        .unwrap();
+    let asked = "SecretsRequired(pskvalue)";
+    assert_eq!(manager.signals_until(asked).await, ["StateChanged(3)", asked]);
+    assert!(tried.lock().unwrap().is_empty());
+    plugin.new_secrets(&of_user("2", "wrong")).await.unwrap();
+    assert_eq!(manager.signals_until(asked).await, [asked]);
+    plugin.new_secrets(&of_user("2", "right")).await.unwrap();
+    let up = "StateChanged(4)";
+    assert_eq!(manager.signals_until(up).await, ["Config", up]);
+    assert_eq!(*tried.lock().unwrap(), ["wrong", "right"]);
+    // Nothing was asked that this could be the answer to.
+    let late = plugin.new_secrets(&of_user("2", "right")).await;
+    assert!(matches!(late, Err(PluginError::WrongState(_))));
+}
+
+#[tokio::test]
+async fn a_refused_secret_is_a_failure_where_nobody_is_to_be_asked() {
+    let failed = ["StateChanged(3)", "Failure(0)", "StateChanged(6)"];
+    // What the system keeps is no user's to mend.
+    let (mut manager, _) = before_a_doorkeeper().await;
+    let details = HashMap::new();
+    let plugin = manager.plugin.clone();
+    plugin
+        .connect_interactive(&of_user("0", "wrong"), &details)
+        .await
+        .unwrap();
+    assert_eq!(manager.signals_until("StateChanged(6)").await, failed);
+    // The same process serves NetworkManager again, and this time without an agent.
+    plugin.connect(&of_user("2", "wrong")).await.unwrap();
+    assert_eq!(manager.signals_until("StateChanged(6)").await, failed);
+}
+
+#[tokio::test]
+async fn a_question_is_withdrawn_when_the_connection_is() {
+    let (mut manager, tried) = before_a_doorkeeper().await;
+    let plugin = manager.plugin.clone();
+    let details = HashMap::new();
+    plugin
+        .connect_interactive(&of_user("1", "wrong"), &details)
+        .await
+        .unwrap();
+    let asked = "SecretsRequired(pskvalue)";
+    manager.signals_until(asked).await;
+    assert_eq!(plugin.state().await.unwrap(), ServiceState::Starting.number());
+    plugin.disconnect().await.unwrap();
+    let down = ["StateChanged(5)", "StateChanged(6)"];
+    assert_eq!(manager.signals_until("StateChanged(6)").await, down);
+    let late = plugin.new_secrets(&of_user("1", "right")).await;
+    assert!(matches!(late, Err(PluginError::WrongState(_))));
+    assert_eq!(*tried.lock().unwrap(), ["wrong"]);
 }
 
 /// A daemon that brings everything up at once, for the order in which NetworkManager is told.

@@ -7,15 +7,14 @@ use zbus::zvariant::OwnedValue;
 mod error;
 mod name;
 mod settings;
+mod wanted;
 
 pub use error::InvalidProfile;
 pub use name::{ConnectionId, Uuid};
+pub use wanted::{SecretKey, askable_secrets, missing_secrets, needs_secrets};
 
 use crate::{
-    connection::{
-        Connection, RsaSigKey,
-        value::policy::{InputMode, SecretFlags},
-    },
+    connection::{Connection, RsaSigKey},
     contract,
     render::PlutoName,
     secret::Secrets,
@@ -116,31 +115,6 @@ impl Profile {
     pub fn pluto_name(&self) -> PlutoName {
         PlutoName::new(&self.id, &self.uuid)
     }
-}
-
-/// Whether NetworkManager must come up with secrets before the connection can be brought up.
-///
-/// A pre-shared key is needed where it authenticates: where the profile says so, or where it gives neither a certificate
-/// nor raw keys. With IKEv1 the password of extended authentication is needed beside it. What is there, or is marked as
-/// not required, is not asked for. Nothing is asked for a faulty profile: bringing it up will name the fault.
-pub fn needs_secrets(settings: &Settings) -> bool {
-    let Ok(Profile {
-        connection, secrets, ..
-    }) = Profile::from_settings(settings)
-    else {
-        return false;
-    };
-    let is_required = |flags: Option<SecretFlags>, mode: Option<InputMode>| {
-        !flags.is_some_and(SecretFlags::is_not_required) && mode != Some(InputMode::Unused)
-    };
-    let needs_psk = connection.uses_psk()
-        && secrets.psk.is_none()
-        && is_required(connection.pskvalue_flags, connection.pskinputmodes);
-    let needs_password = connection.uses_xauth()
-        && connection.wants_psk()
-        && secrets.xauth_password.is_none()
-        && is_required(connection.xauthpassword_flags, connection.xauthpasswordinputmodes);
-    needs_psk || needs_password
 }
 
 #[cfg(test)]

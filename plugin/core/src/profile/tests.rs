@@ -208,3 +208,28 @@ fn secrets_are_asked_for_by_rule() {
         );
     }
 }
+
+#[test]
+fn the_user_is_asked_again_only_for_what_the_system_does_not_keep() {
+    let both = [SecretKey::Psk, SecretKey::XauthPassword];
+    let table: &[(Pairs, &[SecretKey])] = &[
+        (&[("ikev2", "insist")], &[]),
+        (&[("ikev2", "insist"), ("pskvalue-flags", "0")], &[]),
+        (&[("ikev2", "insist"), ("pskvalue-flags", "1")], &both[..1]),
+        (&[("ikev2", "insist"), ("pskvalue-flags", "2")], &both[..1]),
+        (&[("ikev2", "insist"), ("pskvalue-flags", "6")], &[]),
+        (
+            &[("ikev2", "insist"), ("pskvalue-flags", "2"), ("leftcert", "a")],
+            &[],
+        ),
+        (&[("xauthpassword-flags", "2")], &both[1..]),
+        (&[("pskvalue-flags", "1"), ("xauthpassword-flags", "2")], &both),
+        (&[("foo", "bar"), ("pskvalue-flags", "1")], &[]),
+    ];
+    for (data, keys) in table {
+        // It makes no difference whether a secret is there: it may be the wrong one.
+        for secrets in [&[][..], &[("pskvalue", "x"), ("xauthpassword", "y")]] {
+            assert_eq!(askable_secrets(&settings_of(data, secrets)), *keys, "{data:?}");
+        }
+    }
+}

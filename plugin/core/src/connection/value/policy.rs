@@ -260,6 +260,11 @@ impl SecretFlags {
     pub fn is_not_required(self) -> bool {
         self.0 & 4 != 0
     }
+
+    /// Whether the secret comes from the user, each time or by way of an agent, and not from the profile.
+    pub fn is_of_the_user(self) -> bool {
+        self.0 & 3 != 0
+    }
 }
 
 fn number(text: &str) -> Option<u32> {
