@@ -12,6 +12,12 @@ use nm_libreswan_service::{
 };
 use nmstate_ipsec_core::{contract::PLUGIN_PATH, daemon_api::ManagerProxy};
 use zbus::{fdo::DBusProxy, object_server::InterfaceRef, proxy::CacheProperties};
+use zeroizing_alloc::ZeroAlloc;
+
+/// Secrets pass through the buffers of the bus and through whatever is parsed from them. None of these wipes
+/// what it held, so all memory is wiped when it is given back.
+#[global_allocator]
+static ALLOCATOR: ZeroAlloc<std::alloc::System> = ZeroAlloc(std::alloc::System);
 
 /// How long an idle process with a lasting name stays, as plugins of the base class do.
 const LINGER: Duration = Duration::from_secs(180);
