@@ -13,6 +13,12 @@ use nmstate_ipsecd::{
     systemd,
 };
 use tokio::signal::unix::{SignalKind, signal};
+use zeroizing_alloc::ZeroAlloc;
+
+/// Secrets pass through the buffers of the bus and of pipes, and through whatever is parsed from them. None of
+/// these wipes what it held, so all memory is wiped when it is given back.
+#[global_allocator]
+static ALLOCATOR: ZeroAlloc<std::alloc::System> = ZeroAlloc(std::alloc::System);
 
 /// The program that pluto runs when a tunnel comes or goes.
 const UPDOWN_PATH: &str = "/usr/libexec/nm-libreswan-service-helper";
