@@ -8,6 +8,7 @@ mod failing;
 mod families;
 mod foreign;
 mod hostile;
+mod interactive;
 mod lasting;
 mod names;
 mod pair;
@@ -103,6 +104,7 @@ const STORIES: &[Story] = &[
     Story::of_product("unprivileged::on_the_bus", unprivileged::on_the_bus),
     Story::of_product("secrets::stay_secret", secrets::stay_secret),
     Story::of_product("assigned::x509", assigned::x509),
+    Story::of_product("interactive::secrets", interactive::secrets),
     Story::of_product("refusals::invalid_profiles", refusals::invalid_profiles),
     Story::of_product("refusals::reasons", refusals::reasons),
     Story::of_product("refusals::wrong_then_right", refusals::wrong_then_right),

@@ -44,8 +44,8 @@ pub(crate) fn invalid_profiles(world: &World) -> Result<()> {
         let messages = monitor.stop()?;
         let called = messages
             .iter()
-            .find(|message| message.name() == "Connect")
-            .with_context(|| format!("{name}: Connect was never called; nmcli said: {said}"))?;
+            .find(|message| message.name() == "ConnectInteractive")
+            .with_context(|| format!("{name}: it was never begun; nmcli said: {said}"))?;
         let refused = messages
             .iter()
             .find(|message| message.name() == INVALID_CONNECTION)
