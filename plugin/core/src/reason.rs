@@ -99,6 +99,14 @@ pub enum Reason {
         /// pluto's words.
         detail: String,
     },
+    /// The peer does not accept the user name or the password of extended authentication.
+    #[error("{peer} refused the user name or the password ({detail}); check leftusername and xauthpassword")]
+    PasswordRefused {
+        /// The peer's address.
+        peer: IpAddr,
+        /// pluto's words.
+        detail: String,
+    },
     /// No common algorithms.
     #[error(
         "{peer} accepted none of our proposals ({detail}); compare ike and esp on both ends and the crypto policy"
@@ -155,6 +163,14 @@ pub enum Reason {
         /// What addconn or pluto said.
         detail: String,
     },
+    /// The pluto of this host takes no connections of IKEv1.
+    #[error(
+        "libreswan on this host does not allow IKEv1 ({detail}); set ikev1-policy=accept in the 'config setup' of /etc/ipsec.conf and restart ipsec.service, or use IKEv2 (ikev2=insist)"
+    )]
+    Ikev1Off {
+        /// What addconn said.
+        detail: String,
+    },
     /// pluto gave up for a reason that has no name of its own here.
     #[error("the negotiation with {peer} failed: {detail}")]
     NegotiationFailed {
@@ -190,12 +206,14 @@ impl Reason {
             Self::SecretMissing { .. } => "secret-missing",
             Self::AuthenticationRefused { .. } => "authentication-refused",
             Self::PeerAuthenticationFailed { .. } => "peer-authentication-failed",
+            Self::PasswordRefused { .. } => "password-refused",
             Self::ProposalRefused { .. } => "proposal-refused",
             Self::SelectorsRefused { .. } => "selectors-refused",
             Self::PeerSilent { .. } => "peer-silent",
             Self::NoRoute { .. } => "no-route",
             Self::NameTaken { .. } => "name-taken",
             Self::ConfigurationRefused { .. } => "configuration-refused",
+            Self::Ikev1Off { .. } => "ikev1-off",
             Self::NegotiationFailed { .. } => "negotiation-failed",
             Self::UpdownLost => "updown-lost",
             Self::Local { .. } => "local-failure",
@@ -218,6 +236,7 @@ impl Reason {
             Self::SecretMissing { .. }
             | Self::AuthenticationRefused { .. }
             | Self::PeerAuthenticationFailed { .. }
+            | Self::PasswordRefused { .. }
             | Self::CertificateMissing { .. }
             | Self::CertificateExpired { .. }
             | Self::CertificateUntrusted { .. }

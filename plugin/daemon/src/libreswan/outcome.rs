@@ -28,6 +28,9 @@ pub fn of_add(succeeded: bool, said: &str) -> Result<(), Option<Reason>> {
     if words.contains("is expired or not yet valid") {
         return Err(Some(Reason::CertificateExpired { detail: words }));
     }
+    if words.contains("does not allow IKEv1") {
+        return Err(Some(Reason::Ikev1Off { detail: words }));
+    }
     Err(Some(Reason::ConfigurationRefused { detail: words }))
 }
 
@@ -49,6 +52,11 @@ pub fn of_initiate(succeeded: bool, said: &str, peer: IpAddr, waited: Duration) 
         // The last such line: earlier ones may have been overcome.
         if let Some(line) = said.lines().rev().find(|line| line.contains(words)) {
             return Err(reason(peer, bare(line).to_owned()));
+        }
+    }
+    for (words, reason, detail) in IKEV1_SILENCE {
+        if said.contains(words) {
+            return Err(reason(peer, (*detail).to_owned()));
         }
     }
     let silence = ["retransmission", "No response"]
@@ -83,6 +91,12 @@ const REFUSALS: &[(&str, ToReason)] = &[
         detail,
     }),
     ("no PSK found", |_, detail| Reason::SecretMissing { detail }),
+    ("no preshared key found", |_, detail| Reason::SecretMissing {
+        detail,
+    }),
+    ("Cisco XAUTH status: FAIL", |peer, detail| {
+        Reason::PasswordRefused { peer, detail }
+    }),
     ("SEC_ERROR_EXPIRED", |_, detail| Reason::CertificateExpired {
         detail,
     }),
@@ -101,6 +115,9 @@ const REFUSALS: &[(&str, ToReason)] = &[
         Reason::CertificateIdentity { peer, detail }
     }),
     ("AUTHENTICATION_FAILED", |peer, detail| {
+        Reason::AuthenticationRefused { peer, detail }
+    }),
+    ("INVALID_ID_INFORMATION", |peer, detail| {
         Reason::AuthenticationRefused { peer, detail }
     }),
     ("authentication failed", |peer, detail| {
@@ -133,6 +150,21 @@ const REFUSALS: &[(&str, ToReason)] = &[
         peer,
         detail,
     }),
+];
+
+/// In IKEv1 a peer that disagrees mostly says nothing more: words of the exchange that stays without answer,
+/// and what that means.
+const IKEV1_SILENCE: &[(&str, ToReason, &str)] = &[
+    (
+        "STATE_MAIN_I3: retransmission",
+        |peer, detail| Reason::AuthenticationRefused { peer, detail },
+        "no answer to the identity; so does a peer that has another pre-shared key",
+    ),
+    (
+        "STATE_QUICK_I1: retransmission",
+        |peer, detail| Reason::SelectorsRefused { peer, detail },
+        "no answer to Quick Mode; so does a peer that has no such subnets, or none of the algorithms in esp",
+    ),
 ];
 
 /// What ICMP said of our packets, if anything.
@@ -218,6 +250,30 @@ mod tests {
     }
 
     #[test]
+    fn every_outcome_of_ikev1_is_told_apart() {
+        for version in ["libreswan-4.10", "libreswan-5.2"] {
+            for (what, code) in [
+                ("success", "established"),
+                ("no-secret", "secret-missing"),
+                ("identity", "authentication-refused"),
+                ("wrong-psk", "authentication-refused"),
+                ("ike-proposal", "proposal-refused"),
+                ("no-answer-to-quick-mode", "selectors-refused"),
+                ("child-proposal", "selectors-refused"),
+                ("xauth-success", "established"),
+                ("xauth-wrong-password", "password-refused"),
+                ("xauth-no-password", "password-refused"),
+            ] {
+                assert_eq!(
+                    initiated(version, &format!("ikev1-{what}")),
+                    code,
+                    "{version} {what}"
+                );
+            }
+        }
+    }
+
+    #[test]
     fn what_addconn_says() {
         let added = |what: &str| {
             of_add(false, &said("libreswan-5.2", what).unwrap())
@@ -231,6 +287,9 @@ mod tests {
                 .contains("'foo' is not recognized")
         );
         assert!(added("add-unknown-key").to_string().contains("foo"));
+        let off = added("add-ikev1-off");
+        assert_eq!(off.code(), "ikev1-off");
+        assert!(off.to_string().contains("ikev1-policy=accept"), "{off}");
         assert_eq!(
             of_add(false, &said("libreswan-4.10", "add-certificate-missing").unwrap()),
             Err(None)

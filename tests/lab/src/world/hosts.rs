@@ -81,7 +81,9 @@ impl<'world> Host<'world> {
     pub fn add_connection(&self, name: &str, options: &[&str]) -> Result<()> {
         let said = self.load_connection(name, options)?;
         let known = self.whack(["--status"]).run()?;
-        if !known.contains(&format!("\"{name}\":")) {
+        // One with several subnets is listed as several, by number.
+        let names = [format!("\"{name}\":"), format!("\"{name}/")];
+        if !names.iter().any(|name| known.contains(name)) {
             bail!("pluto did not take the connection {name}, options {options:?}:\n{said}");
         }
         Ok(())

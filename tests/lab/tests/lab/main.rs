@@ -9,6 +9,7 @@ mod families;
 mod foreign;
 mod hostile;
 mod interactive;
+mod kinds;
 mod lasting;
 mod names;
 mod pair;
@@ -18,6 +19,7 @@ mod profile;
 mod refusals;
 mod secrets;
 mod unprivileged;
+mod told;
 
 use std::env;
 use std::process::ExitCode;
@@ -124,6 +126,7 @@ const STORIES: &[Story] = &[
     Story::of_product("endurance::quick_succession", endurance::quick_succession),
     Story::of_product("endurance::secondary", endurance::secondary),
     Story::of_product("endurance::neighbours", endurance::neighbours),
+    Story::of_product("kinds::subnets", kinds::subnets),
     Story::of_pair("pair::transport", pair::transport),
 ];
 
