@@ -14,5 +14,6 @@ pub mod log;
 pub mod networkmanager;
 pub mod nss;
 pub mod resolve;
+pub mod routing;
 pub mod secrets_file;
 pub mod systemd;

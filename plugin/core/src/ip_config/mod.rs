@@ -3,8 +3,10 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 mod dict;
+mod routing;
 
 pub use dict::Dict;
+pub use routing::{Detour, DeviceRoute, Routing};
 
 use crate::{
     connection::{Family, InterfaceName, IpsecInterface, Subnet, value::policy::Mtu},
@@ -260,14 +262,17 @@ impl<'a> Facts<'a> {
 
     /// Whether a subnet of the peer's side gets a route.
     ///
-    /// All do but the peer's own address where the route would lead nowhere: through the virtual device, which the packets
-    /// that ESP has made would enter again, or by way of the peer itself when it is on the same link. By way of a router
-    /// the route is what existing users have, and what the packets do anyway.
+    /// All do but the peer's own address where the route would lead nowhere: by way of the peer itself when it is on the
+    /// same link, or through the virtual device while no [`Detour`] keeps the packets that ESP has made from entering it
+    /// again. By way of a router the route is what existing users have, and what the packets do anyway.
     fn is_routed(&self, subnet: Subnet) -> bool {
         if Some(subnet) != self.peer.map(Subnet::host) {
             return true;
         }
-        self.tundev.is_none() && self.next_hop.is_some_and(|next_hop| Some(next_hop) != self.peer)
+        if self.tundev.is_some() {
+            return self.updowns.iter().any(|updown| updown.xfrmi_fwmark.is_some());
+        }
+        self.next_hop.is_some_and(|next_hop| Some(next_hop) != self.peer)
     }
 }
 

@@ -21,7 +21,9 @@ use nmstate_ipsec_core::{
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 use zbus::names::OwnedUniqueName;
 
-use crate::{addresses, client::Client, history::History, kernel, libreswan::Libreswan, systemd};
+use crate::{
+    addresses, client::Client, history::History, kernel, libreswan::Libreswan, routing::Routings, systemd,
+};
 use worker::{Request, Worker};
 
 /// How long adapters have to register with a daemon that was restarted; they do so when they hear of it.
@@ -49,6 +51,8 @@ pub struct Host {
     pub history: History,
     /// Tells that an address of the host has come or gone.
     pub addresses: watch::Sender<()>,
+    /// Rules and routes of connections with a virtual device.
+    pub routings: Routings,
 }
 
 impl Host {
@@ -63,6 +67,7 @@ impl Host {
             recheck: Notify::new(),
             history: History::default(),
             addresses: watch::Sender::new(()),
+            routings: Routings::default(),
         }
     }
 }

@@ -23,6 +23,7 @@ pub(super) async fn unload(host: &Host, profile: &Profile, reqids: &HashSet<u32>
     if !answers || status.is_ok_and(|status| status.is_empty()) {
         take_out_of_kernel(uuid, reqids.clone()).await;
     }
+    host.routings.remove(uuid);
     forget_secrets(host, uuid, answers).await;
 }
 

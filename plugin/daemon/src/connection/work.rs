@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use nmstate_ipsec_core::{
     connection::{ConnectMode, Family, Selectors, Subnet},
+    ip_config::Routing,
     profile::Profile,
     reason::Reason,
     render::{self, LeftEnd, PlutoName, RenderOptions, ResolvedEnds, RightEnd},
@@ -67,6 +68,8 @@ pub(super) async fn adopt(host: &Host, profile: &Profile) -> Option<(ResolvedEnd
         left: LeftEnd::Ip(first.me),
         right: RightEnd::Ip(first.peer),
     };
+    host.routings
+        .remember(&profile.uuid, Routing::of_earlier(profile, &ends));
     let facts = tokio::task::spawn_blocking(kernel::list).await.ok()?.ok()?;
     let reqids = sas.iter().filter_map(|sa| facts.sa_spis.get(&sa.spi));
     let reports: Vec<Updown> = reqids

@@ -350,13 +350,17 @@ impl Worker {
         tracing::info!(ipsec_connection = %profile.id, ipsec_uuid = %self.uuid, nm_connection = %self.uuid, ipsec_milliseconds, "connection '{}' is up", profile.id);
         // A trap has nothing but its routes; of a tunnel they say less than what follows.
         let on_demand = profile.connection.connect_mode == ConnectMode::OnDemand;
-        let told: Vec<Updown> = reports
+        let reports: Vec<Updown> = reports
             .iter()
             .filter(|report| on_demand || report.verb.action == Action::Up)
             .cloned()
             .collect();
-        let configuration = ip_config::network_config(profile, ends, &told);
-        let configuration = networkmanager::acceptable(&self.host.bus, configuration).await;
+        let wanted = ip_config::network_config(profile, ends, &reports);
+        let configuration = networkmanager::acceptable(&self.host.bus, wanted.clone()).await;
+        let routing = ip_config::Routing::new(&wanted, &configuration, &reports);
+        if let Err(error) = self.host.routings.put(&self.uuid, routing) {
+            tracing::error!(ipsec_connection = %profile.id, ipsec_uuid = %self.uuid, nm_connection = %self.uuid, "failed to route the traffic of '{}' into its device: {error}", profile.id);
+        }
         current
             .client
             .tell_configuration(&self.uuid, &configuration)

@@ -18,8 +18,8 @@ mod policies;
 mod profile;
 mod refusals;
 mod secrets;
-mod unprivileged;
 mod told;
+mod unprivileged;
 
 use std::env;
 use std::process::ExitCode;

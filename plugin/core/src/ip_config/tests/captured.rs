@@ -9,7 +9,7 @@ use super::*;
 const CAPTURES: &str = "
     4.10 5.2 | host-to-host                 |                                                | 192.0.2.252 -
     4.10 5.2 | ipsec-interface              | ipsec-interface=7 leftsubnet=10.1.0.0/16       | 192.0.2.252 ipsec7; - - [] [] [198.51.100.0/24]
-    4.10 5.2 | ipsec-interface-host-to-host | ipsec-interface=7                              | 192.0.2.252 ipsec7
+    4.10 5.2 | ipsec-interface-host-to-host | ipsec-interface=7                              | 192.0.2.252 ipsec7; - - [] [] [192.0.2.252/32]
     4.10 5.2 | modecfg-v4-in-v4             | leftmodecfgclient=yes                          | 192.0.2.252 -; 10.9.0.10 192.0.2.252 [10.2.0.53] [example.org corp.example.org] [0.0.0.0/1 128.0.0.0/1]; - - [2001:db8::53] [example.org corp.example.org] []
     5.2      | modecfg-v6-in-v4             | leftmodecfgclient=yes clientaddrfamily=ipv6    | 192.0.2.252 -; - 192.0.2.252 [10.2.0.53] [example.org corp.example.org] []; 2001:db8:9:: - [2001:db8::53] [example.org corp.example.org] [2000::/3]
     4.10 5.2 | rightsubnets                 | rightsubnets=198.51.100.0/25,198.51.100.128/25 | 192.0.2.252 -; - 192.0.2.252 [] [] [198.51.100.0/25 198.51.100.128/25]
@@ -54,6 +54,48 @@ fn only_packets_that_would_loop_are_marked() {
         assert!(to_the_peer.xfrmi_route && to_the_peer.xfrmi_fwmark.is_some());
         let behind_it = &read_capture(version, "ipsec-interface")[0];
         assert!(behind_it.xfrmi_route && behind_it.xfrmi_fwmark.is_none());
+    }
+}
+
+#[test]
+fn a_peer_behind_the_device_is_reached_around_it() {
+    for version in ["4.10", "5.2"] {
+        let routing = |name| {
+            let updowns = read_capture(version, name);
+            let wanted = configure(&[("ipsec-interface", "7")], &updowns);
+            let told = NetworkConfig {
+                ip4: None,
+                ..wanted.clone()
+            };
+            (
+                Routing::new(&wanted, &wanted, &updowns),
+                Routing::new(&wanted, &told, &updowns),
+            )
+        };
+        let (with_routes, without) = routing("ipsec-interface-host-to-host");
+        let detour = with_routes.detour.as_ref().unwrap();
+        assert_eq!(detour.peer.to_string(), "192.0.2.252");
+        assert_eq!((detour.mark, detour.mask), (7, u32::MAX));
+        assert_eq!(detour.interface.as_ref().map(InterfaceName::as_str), Some("net0"));
+        assert_eq!(detour.next_hop, None);
+        let earlier = Routing::of_earlier(
+            &profile(&[("ipsec-interface", "7"), ("ikev2", "insist")], &[]),
+            &ends("", "192.0.2.252"),
+        );
+        let earlier = earlier.detour.unwrap();
+        assert_eq!(
+            (earlier.peer, earlier.mark, earlier.mask),
+            (detour.peer, 7, u32::MAX)
+        );
+        assert!(with_routes.routes.is_empty());
+        assert_eq!(without.routes[0].network, detour.peer);
+        assert_eq!(
+            (without.routes[0].prefix, without.routes[0].device.as_str()),
+            (32, "ipsec7")
+        );
+        let (with_routes, without) = routing("ipsec-interface");
+        assert!(with_routes.is_empty() && without.detour.is_none() && without.routes.len() == 1);
+        assert!(routing("host-to-host").1.routes.is_empty());
     }
 }
 
