@@ -6,7 +6,7 @@ mod dict;
 mod routing;
 
 pub use dict::Dict;
-pub use routing::{Detour, DeviceRoute, Routing};
+pub use routing::{Detour, KernelRoute, Routing};
 
 use crate::{
     connection::{Family, InterfaceName, IpsecInterface, Subnet, value::policy::Mtu},

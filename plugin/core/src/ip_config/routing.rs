@@ -1,8 +1,8 @@
-//! What this host routes by itself for a connection with a virtual device, beside what NetworkManager does.
+//! What this host routes by itself for a connection, beside what NetworkManager does.
 
 use std::net::IpAddr;
 
-use super::{FamilyAddress, IpConfig, NetworkConfig};
+use super::{FamilyAddress, IpConfig, NetworkConfig, network_config};
 use crate::{
     connection::{InterfaceName, IpsecInterface, value::policy::Mark},
     profile::Profile,
@@ -15,8 +15,9 @@ use crate::{
 pub struct Routing {
     /// The way around the device, if the peer itself is routed through it.
     pub detour: Option<Detour>,
-    /// Routes into the device that NetworkManager does not take.
-    pub routes: Vec<DeviceRoute>,
+    /// Routes that NetworkManager does not take and the connection cannot do without: into its device, or from a
+    /// certain address.
+    pub routes: Vec<KernelRoute>,
 }
 
 /// The way of IKE and ESP to a peer that is routed through the virtual device: they must not enter it again.
@@ -34,15 +35,17 @@ pub struct Detour {
     pub next_hop: Option<IpAddr>,
 }
 
-/// A route into the virtual device.
+/// A route to a part of the peer's side.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct DeviceRoute {
-    /// The device.
-    pub device: InterfaceName,
+pub struct KernelRoute {
+    /// The device; not known of what an earlier daemon made.
+    pub device: Option<InterfaceName>,
     /// The network.
     pub network: IpAddr,
     /// Length of its prefix in bits.
     pub prefix: u8,
+    /// Where packets go next; directly to the device if nowhere.
+    pub next_hop: Option<IpAddr>,
     /// The address that packets come from, if the profile or the peer has set one.
     pub source: Option<IpAddr>,
 }
@@ -50,24 +53,26 @@ pub struct DeviceRoute {
 impl Routing {
     /// What is left to this host where `wanted` is what the connection needs and NetworkManager is told `told`.
     pub fn new(wanted: &NetworkConfig, told: &NetworkConfig, updowns: &[Updown]) -> Self {
-        let Some(device) = &wanted.config.tundev else {
-            return Self::default();
-        };
+        let is_tunneled = wanted.config.tundev.is_some();
+        let interface = updowns.iter().find_map(|updown| updown.interface.as_ref());
+        let device = wanted.config.tundev.as_ref().or(interface);
         let mut routes = Vec::new();
         if told.ip4.is_none() {
-            routes.extend(device_routes(device, wanted.ip4.as_ref()));
+            routes.extend(kernel_routes(device, wanted.ip4.as_ref()));
         }
         if told.ip6.is_none() {
-            routes.extend(device_routes(device, wanted.ip6.as_ref()));
+            routes.extend(kernel_routes(device, wanted.ip6.as_ref()));
         }
+        // Without a device or a source the kernel's policies take the packets from whatever route they follow.
+        routes.retain(|route| route.device.is_some() && (is_tunneled || route.source.is_some()));
         Self {
             detour: updowns.iter().find_map(detour),
             routes,
         }
     }
 
-    /// What an earlier daemon may have made for the connection, as far as it does not go with the device: pluto's
-    /// mark is the number of the interface.
+    /// What an earlier daemon may have made for the connection, as far as it does not go with a device of its own:
+    /// pluto's mark is the number of the interface.
     pub fn of_earlier(profile: &Profile, ends: &ResolvedEnds) -> Self {
         let detour = match (profile.connection.ipsec_interface, ends.right) {
             (Some(IpsecInterface::Number(mark)), RightEnd::Ip(peer)) => Some(Detour {
@@ -79,10 +84,11 @@ impl Routing {
             }),
             _ => None,
         };
-        Self {
-            detour,
-            routes: Vec::new(),
-        }
+        let wanted = network_config(profile, ends, &[]);
+        let mut routes = kernel_routes(None, wanted.ip4.as_ref());
+        routes.extend(kernel_routes(None, wanted.ip6.as_ref()));
+        routes.retain(|route| wanted.config.tundev.is_none() && route.source.is_some());
+        Self { detour, routes }
     }
 
     /// Whether there is nothing to do.
@@ -91,15 +97,16 @@ impl Routing {
     }
 }
 
-fn device_routes<A: FamilyAddress + Into<IpAddr>>(
-    device: &InterfaceName,
+fn kernel_routes<A: FamilyAddress + Into<IpAddr>>(
+    device: Option<&InterfaceName>,
     config: Option<&IpConfig<A>>,
-) -> Vec<DeviceRoute> {
+) -> Vec<KernelRoute> {
     let routes = config.into_iter().flat_map(|config| &config.routes);
-    let routes = routes.map(|route| DeviceRoute {
-        device: device.clone(),
+    let routes = routes.map(|route| KernelRoute {
+        device: device.cloned(),
         network: route.network.into(),
         prefix: route.prefix,
+        next_hop: route.next_hop.map(Into::into),
         source: route.source.map(Into::into),
     });
     routes.collect()

@@ -1,8 +1,9 @@
-//! Rules and routes of connections with a virtual device (`ipsec-interface`).
+//! Rules and routes of connections that NetworkManager does not make.
 //!
-//! libreswan's own updown command makes them; ours leaves them to NetworkManager as far as that takes them, and
-//! the rest is done here: the way of IKE and ESP around the device when their destination is routed through it
-//! (table [`TABLE`], `ip rule`), and the routes into the device where NetworkManager takes none.
+//! libreswan's own updown command makes all of them; ours leaves them to NetworkManager as far as that takes them,
+//! and the rest is done here: the way of IKE and ESP around a virtual device when their destination is routed
+//! through it (table [`TABLE`], `ip rule`), and the routes into a device or from a certain address where
+//! NetworkManager takes none.
 
 mod netlink;
 
@@ -14,7 +15,7 @@ use std::{
 };
 
 use nmstate_ipsec_core::{
-    ip_config::{Detour, DeviceRoute, Routing},
+    ip_config::{Detour, KernelRoute, Routing},
     profile::Uuid,
 };
 
@@ -74,7 +75,7 @@ fn make(routing: &Routing) -> io::Result<()> {
         }
     }
     for route in &routing.routes {
-        result = result.and(netlink::route_into(Change::Make, route));
+        result = result.and(netlink::route_to(Change::Make, route));
     }
     result
 }
@@ -82,9 +83,9 @@ fn make(routing: &Routing) -> io::Result<()> {
 /// Takes back what none of the `others` needs. Nothing is left to try when it fails: what is missing has gone
 /// with its device.
 fn take_back<'a>(routing: &Routing, others: impl Iterator<Item = &'a Routing> + Clone) {
-    let is_needed = |route: &DeviceRoute| others.clone().any(|other| other.routes.contains(route));
+    let is_needed = |route: &KernelRoute| others.clone().any(|other| other.routes.contains(route));
     for route in routing.routes.iter().filter(|route| !is_needed(route)) {
-        note(netlink::route_into(Change::TakeBack, route));
+        note(netlink::route_to(Change::TakeBack, route));
     }
     let Some(detour) = &routing.detour else { return };
     let kept: Vec<(IpAddr, Selector)> = others

@@ -13,12 +13,12 @@ use netlink_packet_route::{
 use netlink_sys::{Socket, SocketAddr, protocols::NETLINK_ROUTE};
 use nmstate_ipsec_core::{
     connection::InterfaceName,
-    ip_config::{Detour, DeviceRoute},
+    ip_config::{Detour, KernelRoute},
 };
 
 use super::{PRIORITY, TABLE};
 
-/// Metric of the routes into a device: that of NetworkManager's VPN routes.
+/// Metric of the routes to the peer's side: that of NetworkManager's VPN routes.
 const METRIC: u32 = 50;
 
 /// An acknowledgement with the request that it is about fits easily.
@@ -79,21 +79,15 @@ pub(super) fn route_around(change: Change, detour: &Detour) -> io::Result<()> {
     let device = detour.interface.as_ref().map(InterfaceName::as_str);
     let mut route = route(detour.peer, bits(detour.peer), device)?;
     route.attributes.push(RouteAttribute::Table(TABLE));
-    match detour.next_hop {
-        Some(next_hop) => {
-            route.header.scope = RouteScope::Universe;
-            route.attributes.push(RouteAttribute::Gateway(next_hop.into()));
-        }
-        None if device.is_some() => route.header.scope = RouteScope::Link,
-        None => route.header.scope = RouteScope::NoWhere,
-    }
+    set_next_hop(&mut route, detour.next_hop, device.is_some());
     change_route(change, route)
 }
 
-/// A route into a virtual device, in the table main.
-pub(super) fn route_into(change: Change, wanted: &DeviceRoute) -> io::Result<()> {
-    let mut route = route(wanted.network, wanted.prefix, Some(wanted.device.as_str()))?;
-    route.header.scope = RouteScope::Link;
+/// A route to a part of the peer's side, in the table main.
+pub(super) fn route_to(change: Change, wanted: &KernelRoute) -> io::Result<()> {
+    let device = wanted.device.as_ref().map(InterfaceName::as_str);
+    let mut route = route(wanted.network, wanted.prefix, device)?;
+    set_next_hop(&mut route, wanted.next_hop, device.is_some());
     route.attributes.extend([
         RouteAttribute::Table(u32::from(RouteHeader::RT_TABLE_MAIN)),
         RouteAttribute::Priority(METRIC),
@@ -116,6 +110,19 @@ fn route(network: IpAddr, prefix: u8, device: Option<&str>) -> io::Result<RouteM
         route.attributes.push(RouteAttribute::Oif(index));
     }
     Ok(route)
+}
+
+/// Sets where packets go next. A route whose device is not known, which is only taken back, is looked for whatever
+/// its scope is.
+fn set_next_hop(route: &mut RouteMessage, next_hop: Option<IpAddr>, is_device_known: bool) {
+    route.header.scope = match next_hop {
+        Some(_) => RouteScope::Universe,
+        None if is_device_known => RouteScope::Link,
+        None => RouteScope::NoWhere,
+    };
+    if let Some(next_hop) = next_hop {
+        route.attributes.push(RouteAttribute::Gateway(next_hop.into()));
+    }
 }
 
 fn change_route(change: Change, route: RouteMessage) -> io::Result<()> {

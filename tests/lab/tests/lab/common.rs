@@ -2,7 +2,8 @@
 
 use anyhow::{Context, Result, ensure};
 use lab::peer::{self, INTERFACE};
-use lab::world::{LEFT_V4, RIGHT_V4, World};
+use lab::world::{Host, LEFT_V4, RIGHT_V4, World};
+use serde_json::Value;
 
 /// Removes the connection with `remove.yaml` and sees that nothing is left of it.
 pub(crate) fn removes(world: &World) -> Result<()> {
@@ -43,4 +44,13 @@ pub(crate) fn is_encrypted_to(world: &World, address: &str, ends: (&str, &str)) 
     world.left().ping(address)?;
     let captured = capture.stop()?;
     captured.ensure_encrypted(ends)
+}
+
+/// The journal's last entry with a reason of the connection `name`.
+pub(crate) fn last_reason(left: Host<'_>, name: &str) -> Result<Value> {
+    let connection = format!("IPSEC_CONNECTION={name}");
+    let entry = left
+        .command(["journalctl", "-b", "-o", "json", "-n", "1", &connection])
+        .run()?;
+    serde_json::from_str(&entry).with_context(|| format!("{name}: nothing in the journal"))
 }

@@ -127,6 +127,12 @@ const STORIES: &[Story] = &[
     Story::of_product("endurance::secondary", endurance::secondary),
     Story::of_product("endurance::neighbours", endurance::neighbours),
     Story::of_product("kinds::subnets", kinds::subnets),
+    Story::of_product("kinds::devices", kinds::devices),
+    Story::of_product("kinds::nat", kinds::nat),
+    Story::of_product("kinds::on_demand", kinds::on_demand),
+    Story::of_product("kinds::raw_keys", kinds::raw_keys),
+    Story::of_product("kinds::further_keys", kinds::further_keys),
+    Story::of_product("kinds::ikev1", kinds::ikev1),
     Story::of_pair("pair::transport", pair::transport),
 ];
 

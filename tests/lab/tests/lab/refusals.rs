@@ -7,7 +7,8 @@ use lab::document::Document;
 use lab::peer::{self, PSK};
 use lab::profile::Profile;
 use lab::world::{Host, World};
-use serde_json::Value;
+
+use crate::common;
 
 /// NetworkManager's limit for a connection that nobody answers; the plugin gives up a little earlier.
 const VPN_TIMEOUT_SECONDS: &str = "20";
@@ -164,11 +165,6 @@ fn profile(name: &str, data: &str, psk: &str) -> Profile {
 
 /// The code of the last reason that the daemon gave for the connection.
 fn reason(left: Host<'_>, name: &str) -> Result<String> {
-    let connection = format!("IPSEC_CONNECTION={name}");
-    let entry = left
-        .command(["journalctl", "-b", "-o", "json", "-n", "1", &connection])
-        .run()?;
-    let entry: Value =
-        serde_json::from_str(&entry).with_context(|| format!("{name}: nothing in the journal"))?;
+    let entry = common::last_reason(left, name)?;
     Ok(entry["IPSEC_REASON"].as_str().unwrap_or("no reason").to_owned())
 }

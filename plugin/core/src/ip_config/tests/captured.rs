@@ -90,12 +90,34 @@ fn a_peer_behind_the_device_is_reached_around_it() {
         assert!(with_routes.routes.is_empty());
         assert_eq!(without.routes[0].network, detour.peer);
         assert_eq!(
-            (without.routes[0].prefix, without.routes[0].device.as_str()),
-            (32, "ipsec7")
+            (without.routes[0].prefix, without.routes[0].device.clone()),
+            (32, "ipsec7".parse().ok())
         );
         let (with_routes, without) = routing("ipsec-interface");
         assert!(with_routes.is_empty() && without.detour.is_none() && without.routes.len() == 1);
         assert!(routing("host-to-host").1.routes.is_empty());
+    }
+}
+
+#[test]
+fn a_source_needs_a_route_of_its_own() {
+    for version in ["4.10", "5.2"] {
+        let updowns = read_capture(version, "rightsubnets");
+        let pairs = [("leftsubnet", "10.1.0.0/16"), ("leftsourceip", "10.1.0.1")];
+        let routing = |pairs: &[(&str, &str)]| {
+            let wanted = configure(pairs, &updowns);
+            let told = NetworkConfig {
+                ip4: None,
+                ..wanted.clone()
+            };
+            Routing::new(&wanted, &told, &updowns).routes
+        };
+        let routes = routing(&pairs);
+        assert_eq!(routes.len(), updowns.len(), "{version}");
+        assert_eq!(routes[0].device, "net0".parse().ok());
+        assert_eq!(routes[0].next_hop, "192.0.2.252".parse().ok());
+        assert_eq!(routes[0].source, "10.1.0.1".parse().ok());
+        assert!(routing(&pairs[..1]).is_empty());
     }
 }
 

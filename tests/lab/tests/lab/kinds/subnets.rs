@@ -3,9 +3,9 @@
 use anyhow::Result;
 use lab::image::Image;
 use lab::world::{LEFT_V4, RIGHT_V4, World};
-use serde_json::{Value, json};
+use serde_json::json;
 
-use super::{Kind, OFFICE_SCRIPT};
+use super::{Kind, OFFICE_SCRIPT, made_of, told_of};
 use crate::told;
 
 /// A second network behind right.
@@ -24,38 +24,13 @@ pub(crate) fn subnets(world: &World) -> Result<()> {
     ipv6_in_ipv4(world)
 }
 
-/// What is told of routes to these networks. NetworkManager 1.42 takes no routes without an address.
-fn told_of(world: &World, networks: &[&str]) -> Result<Value> {
-    let gateway = told::number(RIGHT_V4)?;
-    let has_ip4 = world.image() == Image::Trixie;
-    let config = json!({"gateway": gateway, "tundev": "_none_", "has-ip4": has_ip4, "has-ip6": false});
-    if !has_ip4 {
-        return Ok(json!({"Config": config}));
-    }
-    let routes: Result<Vec<Value>> = networks
-        .iter()
-        .map(|network| told::route(network, RIGHT_V4, None))
-        .collect();
-    let ip4 = json!({"internal-gateway": gateway, "routes": routes?, "never-default": true});
-    Ok(json!({"Config": config, "Ip4Config": ip4}))
-}
-
-/// The routes that NetworkManager makes of it.
-fn routes<'a>(world: &World, routes: &'a [&'a str]) -> &'a [&'a str] {
-    if world.image() == Image::Trixie {
-        routes
-    } else {
-        &[]
-    }
-}
-
 fn host_to_subnet(world: &World) -> Result<()> {
     Kind {
         profile: Kind::psk("host-to-subnet", "ikev2=insist, rightsubnet=198.51.100.0/24"),
         peer: &["ikev2=insist", "leftsubnet=198.51.100.0/24"],
         traffic: &[(LEFT_V4, "198.51.100.1")],
-        told: told_of(world, &["198.51.100.0/24"])?,
-        routes: routes(world, &["198.51.100.0/24 via 192.0.2.252 dev net0"]),
+        told: told_of(world, &["198.51.100.0/24"], None)?,
+        routes: made_of(world, &["198.51.100.0/24 via 192.0.2.252 dev net0"]),
     }
     .is_as_expected(world)
 }
@@ -72,8 +47,8 @@ fn subnet_to_subnet(world: &World) -> Result<()> {
             "rightsubnet=10.1.0.0/24",
         ],
         traffic: &[("10.1.0.2", "198.51.100.1")],
-        told: told_of(world, &["198.51.100.0/24"])?,
-        routes: routes(world, &["198.51.100.0/24 via 192.0.2.252 dev net0"]),
+        told: told_of(world, &["198.51.100.0/24"], None)?,
+        routes: made_of(world, &["198.51.100.0/24 via 192.0.2.252 dev net0"]),
     }
     .is_as_expected(world)
 }
@@ -91,8 +66,8 @@ fn lists(world: &World) -> Result<()> {
             "rightsubnets=10.1.0.0/24,10.1.1.0/24",
         ],
         traffic: &PAIRS,
-        told: told_of(world, &["198.51.100.0/24", "203.0.113.0/24"])?,
-        routes: routes(world, &["198.51.100.0/24 via 192.0.2.252", "203.0.113.0/24 via 192.0.2.252"]),
+        told: told_of(world, &["198.51.100.0/24", "203.0.113.0/24"], None)?,
+        routes: made_of(world, &["198.51.100.0/24 via 192.0.2.252", "203.0.113.0/24 via 192.0.2.252"]),
     }
     .is_as_expected(world)
 }
@@ -110,7 +85,7 @@ fn selectors(world: &World) -> Result<()> {
             "rightsubnet=10.1.0.0/24,10.1.1.0/24",
         ],
         traffic: &PAIRS,
-        told: told_of(world, &["198.51.100.0/24", "203.0.113.0/24"])?,
+        told: told_of(world, &["198.51.100.0/24", "203.0.113.0/24"], None)?,
         routes: &["198.51.100.0/24 via 192.0.2.252", "203.0.113.0/24 via 192.0.2.252"],
     }
     .is_as_expected(world)
@@ -141,7 +116,7 @@ fn ipv6_in_ipv4(world: &World) -> Result<()> {
         ],
         traffic: &[("2001:db8:10::2", "2001:db8:51::1")],
         told,
-        routes: routes(world, &["2001:db8:51::/64 dev net0"]),
+        routes: made_of(world, &["2001:db8:51::/64 dev net0"]),
     }
     .is_as_expected(world)
 }
