@@ -29,7 +29,7 @@ interfaces:
 ";
 
 /// right's side of every connection that authenticates with [`PSK`].
-const PSK_PEER: [&str; 5] = [
+pub const PSK_PEER: [&str; 5] = [
     "left=192.0.2.252",
     "leftid=@right.example.org",
     "right=192.0.2.251",
