@@ -23,6 +23,7 @@ mod unprivileged;
 
 use std::env;
 use std::process::ExitCode;
+use std::time::Instant;
 
 use anyhow::{Error, Result};
 use lab::image::Image;
@@ -165,7 +166,11 @@ fn main() -> ExitCode {
 }
 
 fn run(image: Image, story: &Story, name: &str) -> Result<(), Failed> {
-    story.tell(image, name).map_err(|error| failed(&error))
+    let began = Instant::now();
+    let told = story.tell(image, name).map_err(|error| failed(&error));
+    // Which stories cost the most is worth knowing whenever they are run.
+    eprintln!("{name}: {} s", began.elapsed().as_secs());
+    told
 }
 
 /// The whole chain of causes, each on a line of its own.
