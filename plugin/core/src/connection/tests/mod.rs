@@ -1,3 +1,4 @@
+mod documented;
 mod properties;
 
 use super::*;
