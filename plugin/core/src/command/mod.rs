@@ -4,6 +4,7 @@
 //! output, and an argument list that is logged; secrets go through standard input or files only.
 
 use std::{
+    convert::Infallible,
     io,
     path::{Path, PathBuf},
     process::{ExitStatus, Stdio},
@@ -140,12 +141,32 @@ impl Command {
     /// # Errors
     /// It could not be started, or had to be killed at its time-out. Dropping the future kills it too.
     pub async fn run(self) -> Result<Output, CommandError> {
+        match self.run_after(async { Ok::<_, Infallible>(()) }).await {
+            Ok(ran) => ran,
+            Err(never) => match never {},
+        }
+    }
+
+    /// Starts the program and gives it its input when `gate` opens: for a program that does nothing before it has read
+    /// its input, and whose start need not be waited for. If `gate` does not open, the program is killed.
+    ///
+    /// # Errors
+    /// That of `gate`; the program's own are those of [`Command::run`].
+    pub async fn run_after<E>(
+        self,
+        gate: impl Future<Output = Result<(), E>>,
+    ) -> Result<Result<Output, CommandError>, E> {
         let command = self.line();
         tracing::debug!(command, "running");
-        let mut child = self.spawn().map_err(|source| CommandError::Start {
-            command: command.clone(),
-            source,
-        })?;
+        let child = self.spawn();
+        gate.await?;
+        Ok(match child {
+            Ok(child) => self.finish(child, command).await,
+            Err(source) => Err(CommandError::Start { command, source }),
+        })
+    }
+
+    async fn finish(self, mut child: Child, command: String) -> Result<Output, CommandError> {
         let (mut stdout, mut stderr) = (Kept::new(self.output_limit), Kept::new(self.output_limit));
         let deadline = Deadline::new(self.time_out, self.haste);
         let exchanged = tokio::select! {
@@ -363,6 +384,25 @@ mod tests {
         );
         let error = output.success().unwrap_err().to_string();
         assert!(error.contains("broken") && error.contains('3'), "{error}");
+    }
+
+    #[tokio::test]
+    async fn input_waits_for_its_gate_and_without_it_nothing_is_done() {
+        let dir = std::env::temp_dir().join(format!("command-gate-{}", std::process::id()));
+        let script = format!("cat > {}", dir.display());
+        let refused = shell(&script)
+            .input("fed")
+            .run_after(async { Err("closed") })
+            .await;
+        assert_eq!(refused.unwrap_err(), "closed");
+        assert_eq!(std::fs::read_to_string(&dir).unwrap_or_default(), "");
+        let opened = shell(&script)
+            .input("fed")
+            .run_after(async { Ok::<_, &str>(()) })
+            .await;
+        assert!(opened.unwrap().unwrap().succeeded());
+        assert_eq!(std::fs::read_to_string(&dir).unwrap(), "fed");
+        std::fs::remove_file(dir).unwrap();
     }
 
     #[tokio::test]

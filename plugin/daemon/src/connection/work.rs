@@ -216,20 +216,25 @@ pub(super) async fn load(
     }
 }
 
-/// Hands the connection to pluto, unless somebody else's has its name. The one that the plugin written in C made of the
-/// same profile is taken over.
+/// Hands the connection to pluto.
 async fn add(host: &Host, profile: &Profile, configuration: String) -> Result<(), Option<Reason>> {
     let name = profile.pluto_name();
-    let status = host.libreswan.status().await.map_err(Some)?;
-    if status.of(&name).any(|known| !known.runs(&host.updown)) {
+    let check = make_room(host, profile, &name);
+    host.libreswan.add(&name, configuration, check).await
+}
+
+/// Sees that nobody else's connection has the name. One that the plugin written in C made of the same profile goes.
+async fn make_room(host: &Host, profile: &Profile, name: &PlutoName) -> Result<(), Reason> {
+    let status = host.libreswan.status().await?;
+    if status.of(name).any(|known| !known.runs(&host.updown)) {
         let name = name.to_string();
-        return Err(Some(Reason::NameTaken { name }));
+        return Err(Reason::NameTaken { name });
     }
     let uuid = profile.uuid.as_str();
     if status.with_updown(&host.updown).any(|known| known == uuid) {
-        host.libreswan.delete(uuid).await.map_err(Some)?;
+        host.libreswan.delete(uuid).await?;
     }
-    host.libreswan.add(&name, configuration).await
+    Ok(())
 }
 
 /// Has systemd start pluto and waits until it answers. Of several connections that find it down, the first
