@@ -18,7 +18,7 @@ use nmstate_ipsec_core::{
     render::PlutoName,
     updown::Updown,
 };
-use tokio::sync::{Notify, mpsc, oneshot, watch};
+use tokio::sync::{Notify, broadcast, mpsc, oneshot, watch};
 use zbus::names::OwnedUniqueName;
 
 use crate::{
@@ -28,6 +28,9 @@ use worker::{Request, Worker};
 
 /// How long adapters have to register with a daemon that was restarted; they do so when they hear of it.
 const REGISTRATION_TIME: Duration = Duration::from_secs(30);
+
+/// Most orphans that wait for the registry, which has nothing else to do.
+const ORPHANS: usize = 1024;
 
 /// How long a watch that has failed rests.
 const WATCH_REST: Duration = Duration::from_secs(5);
@@ -53,6 +56,8 @@ pub struct Host {
     pub addresses: watch::Sender<()>,
     /// Rules and routes of connections with a virtual device.
     pub routings: Routings,
+    /// Tells the registry of connections of ours that have lost their IKE SA, by their names in pluto.
+    pub orphans: broadcast::Sender<String>,
 }
 
 impl Host {
@@ -68,6 +73,7 @@ impl Host {
             history: History::default(),
             addresses: watch::Sender::new(()),
             routings: Routings::default(),
+            orphans: broadcast::Sender::new(ORPHANS),
         }
     }
 }
@@ -154,7 +160,17 @@ impl Registry {
             systemd::watch_ipsec(&host.bus, |runs| self.tell_all(|| Request::Pluto(runs)))
         });
         let addresses = lasting("the host's addresses", || addresses::watch(&host.addresses));
-        tokio::join!(kernel, pluto, addresses);
+        tokio::join!(kernel, pluto, addresses, self.hear_of_orphans());
+    }
+
+    async fn hear_of_orphans(&self) {
+        let mut orphans = self.host.orphans.subscribe();
+        while let Ok(name) = orphans.recv().await {
+            let entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Some(entry) = entries.values().find(|entry| entry.name.owns(&name)) {
+                let _ = entry.requests.send(Request::Orphaned);
+            }
+        }
     }
 
     /// Takes away what an earlier daemon left behind and no adapter stands for. Adapters that are there have a while to

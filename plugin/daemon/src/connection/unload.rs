@@ -20,11 +20,33 @@ pub(super) async fn unload(host: &Host, profile: &Profile, reqids: &HashSet<u32>
         tracing::warn!(ipsec_uuid = %uuid, nm_connection = %uuid, "failed to take '{name}' out of pluto: {reason}");
         answers = false;
     }
-    if !answers || status.is_ok_and(|status| status.is_empty()) {
-        take_out_of_kernel(uuid, reqids.clone()).await;
+    match status {
+        Ok(status) if answers && !status.is_empty() => {
+            if status.has_siblings(&name) {
+                bring_orphans_back(host).await;
+            }
+        }
+        _ => take_out_of_kernel(uuid, reqids.clone()).await,
     }
     host.routings.remove(uuid);
     forget_secrets(host, uuid, answers).await;
+}
+
+/// Has connections negotiate again whose IKE SA went together with the one that was deleted, as it was shared.
+/// libreswan 5 does so by itself with what others brought up; libreswan 4 does not notice.
+async fn bring_orphans_back(host: &Host) {
+    let status = match host.libreswan.status_soon().await {
+        Ok(status) => status,
+        Err(reason) => return tracing::warn!("failed to look for connections without an IKE SA: {reason}"),
+    };
+    for name in status.orphans() {
+        if status.runs(name, &host.updown) {
+            // The registry lives as long as the daemon.
+            let _ = host.orphans.send(name.to_owned());
+        } else if let Err(reason) = host.libreswan.initiate_in_background(name).await {
+            tracing::warn!("failed to have '{name}' negotiated again, whose IKE SA has gone: {reason}");
+        }
+    }
 }
 
 /// Removes what pluto, which hangs or is gone, has left in the kernel.

@@ -48,6 +48,8 @@ pub(super) enum Request {
     Report(Box<Updown>),
     /// What the kernel has now.
     Kernel(Arc<KernelFacts>),
+    /// Its IKE SA has gone with another connection.
+    Orphaned,
     /// pluto has started, or ended.
     Pluto(bool),
     /// Work in the background has ended; the number tells which.
@@ -142,8 +144,8 @@ impl Worker {
                 self.step(Event::Reported(report)).await;
             }
             Request::Kernel(facts) => self.compare(&facts).await,
-            // What pluto had is gone either way.
-            Request::Pluto(false) => self.step(Event::Lost).await,
+            // What pluto had is gone either way, or is of no use.
+            Request::Pluto(false) | Request::Orphaned => self.step(Event::Lost).await,
             Request::Pluto(true) => {
                 // The next pluto gives the old one's request ids to whoever comes first.
                 self.reqids.clear();

@@ -1,12 +1,30 @@
 //! What pluto says of its connections (`whack --status`), as far as both versions say it alike.
 
-use std::{collections::BTreeMap, net::IpAddr, path::Path};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::IpAddr,
+    path::Path,
+};
 
 use nmstate_ipsec_core::render::PlutoName;
 
-/// The connections that pluto knows, by name.
+/// What pluto knows.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub struct Status(BTreeMap<String, KnownConnection>);
+pub struct Status {
+    /// Connections by name.
+    connections: BTreeMap<String, KnownConnection>,
+    /// IKE SAs and child SAs by the number of their state.
+    states: BTreeMap<u32, KnownState>,
+}
+
+/// An IKE SA or a child SA.
+#[derive(Debug, PartialEq, Eq)]
+struct KnownState {
+    /// The connection that it is of.
+    connection: String,
+    /// Of a child SA, the number of the IKE SA that it was negotiated by.
+    parent: Option<u32>,
+}
 
 /// A connection that pluto knows.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -51,7 +69,7 @@ impl Status {
         let Some((name, rest)) = line[1..].split_once("\":") else {
             return;
         };
-        let known = self.0.entry(name.to_owned()).or_default();
+        let known = self.connections.entry(name.to_owned()).or_default();
         if let Some((_, rest)) = rest.split_once("my_updown=") {
             let updown = rest.split(';').next().unwrap_or_default();
             known.updown = Some(updown.trim().to_owned());
@@ -62,10 +80,23 @@ impl Status {
             || rest.contains("; prospective erouted;");
     }
 
+    /// `#2: "name":500 ESTABLISHED_CHILD_SA ...; IKE SA #1; idle;` and, of a child SA, a second line
     /// `#2: "name" esp.c3ba4719@192.0.2.252 esp.53706605@192.0.2.251 ...`
     fn read_state(&mut self, line: &str) {
-        let mut words = line.split_whitespace().skip(1);
-        let name = words.next().unwrap_or_default().trim_matches('"');
+        let Some((number, rest)) = line[1..].split_once(": \"") else {
+            return;
+        };
+        let (Ok(number), Some((name, rest))) = (number.parse(), rest.split_once('"')) else {
+            return;
+        };
+        if rest.starts_with(':') {
+            let parent = rest
+                .split("; ")
+                .find_map(|part| part.strip_prefix("IKE SA #")?.trim_end_matches(';').parse().ok());
+            let connection = name.to_owned();
+            self.states.insert(number, KnownState { connection, parent });
+        }
+        let words = rest.split_whitespace();
         let mut ends = words.filter_map(|word| {
             let (spi, address) = word.strip_prefix("esp.")?.split_once('@')?;
             Some((
@@ -74,19 +105,19 @@ impl Status {
             ))
         });
         if let (Some((spi, peer)), Some((_, me))) = (ends.next(), ends.next()) {
-            let known = self.0.entry(name.to_owned()).or_default();
+            let known = self.connections.entry(name.to_owned()).or_default();
             known.sas.push(EstablishedSa { spi, peer, me });
         }
     }
 
     /// Whether pluto knows of no connection, or does not run.
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.connections.is_empty()
     }
 
     /// What pluto has of the connection `name`: itself, or one for each pair of its subnets.
     pub fn of<'a>(&'a self, name: &'a PlutoName) -> impl Iterator<Item = &'a KnownConnection> {
-        self.0
+        self.connections
             .iter()
             .filter(|(known, _)| name.owns(known))
             .map(|(_, connection)| connection)
@@ -94,16 +125,34 @@ impl Status {
 
     /// The names of the connections that run `updown`: ours, from this or from an earlier daemon.
     pub fn with_updown<'a>(&'a self, updown: &'a Path) -> impl Iterator<Item = &'a str> {
-        self.0
+        self.connections
             .iter()
             .filter(|(_, known)| known.runs(updown))
             .map(|(name, _)| name.as_str())
     }
 
-    /// The names of all connections that have SAs.
-    pub fn established(&self) -> impl Iterator<Item = &str> {
-        let established = self.0.iter().filter(|(_, known)| !known.sas.is_empty());
-        established.map(|(name, _)| name.as_str())
+    /// Whether other connections have child SAs that were negotiated by an IKE SA of the connection `name`.
+    pub fn has_siblings(&self, name: &PlutoName) -> bool {
+        self.states.values().any(|child| {
+            let parent = child.parent.and_then(|parent| self.states.get(&parent));
+            parent.is_some_and(|parent| name.owns(&parent.connection)) && !name.owns(&child.connection)
+        })
+    }
+
+    /// The connections with child SAs whose IKE SA is gone. libreswan 4 keeps them when it deletes the IKE SA together
+    /// with another connection, while the peer does not.
+    pub fn orphans(&self) -> BTreeSet<&str> {
+        let orphans = self.states.values().filter(|child| {
+            child
+                .parent
+                .is_some_and(|parent| !self.states.contains_key(&parent))
+        });
+        orphans.map(|child| child.connection.as_str()).collect()
+    }
+
+    /// Whether the connection `name` runs `updown` when a tunnel comes or goes: is ours.
+    pub fn runs(&self, name: &str, updown: &Path) -> bool {
+        self.connections.get(name).is_some_and(|known| known.runs(updown))
     }
 }
 
@@ -128,14 +177,15 @@ mod tests {
                 .join(version)
                 .join("status.txt");
             let status = Status::read(&std::fs::read_to_string(path).unwrap());
-            assert_eq!(status.0.len(), 2, "{version}: {status:?}");
+            assert_eq!(status.connections.len(), 2, "{version}: {status:?}");
             assert_eq!(
                 status.with_updown(Path::new(UPDOWN)).collect::<Vec<_>>(),
                 [name],
                 "{version}"
             );
-            assert_eq!(status.established().collect::<Vec<_>>(), [name], "{version}");
-            let (ours, theirs) = (&status.0[name], &status.0["od"]);
+            assert_eq!(status.states.len(), 2, "{version}: {status:?}");
+            assert_eq!(status.orphans().len(), 0, "{version}");
+            let (ours, theirs) = (&status.connections[name], &status.connections["od"]);
             assert!(ours.is_routed && theirs.is_routed, "{version}");
             let sa = ours.sas[0];
             assert_eq!(ours.sas.len(), 1, "{version}");
@@ -161,7 +211,29 @@ mod tests {
             "\u{0}",
         ] {
             let status = Status::read(said);
-            assert_eq!(status.established().count(), 0, "{said:?}");
+            assert!(
+                status.states.is_empty() && status.orphans().is_empty(),
+                "{said:?}"
+            );
         }
+    }
+
+    #[test]
+    fn siblings_share_an_ike_sa_and_orphans_have_lost_theirs() {
+        let child = |number: u32, name: &str| {
+            format!(
+                "000 #{number}: \"{name}\":500 STATE_V2_ESTABLISHED_CHILD_SA (established Child SA); newest; IKE SA #1; idle;\n"
+            )
+        };
+        let ike =
+            "000 #1: \"host-0cb881c9\":500 STATE_V2_ESTABLISHED_IKE_SA (established IKE SA); newest; idle;\n";
+        let (own, theirs) = (child(2, "host-0cb881c9"), child(4, "theirs"));
+        let uuid = "0cb881c9-0000-4000-8000-000000000001".parse().unwrap();
+        let name = PlutoName::new(&"host".parse().unwrap(), &uuid);
+        assert!(!Status::read(&format!("{ike}{own}")).has_siblings(&name));
+        assert!(Status::read(&format!("{ike}{own}{theirs}")).has_siblings(&name));
+        let orphaned = Status::read(&theirs);
+        assert_eq!(orphaned.orphans().into_iter().collect::<Vec<_>>(), ["theirs"]);
+        assert!(!orphaned.has_siblings(&name));
     }
 }
