@@ -1,9 +1,18 @@
-# Activates and deactivates the profile $PROFILE a hundred times without waiting for either; prints how many activations
-# NetworkManager took. It refuses those of a profile that is still active. The last one is taken.
+# Activates and deactivates the profile with the UUID $PROFILE a hundred times without waiting for either; prints how many
+# activations NetworkManager took. The last one stays. busctl is several times quicker than nmcli.
+call() { busctl --system call org.freedesktop.NetworkManager "$@"; }
+manager="/org/freedesktop/NetworkManager org.freedesktop.NetworkManager"
+
+# What busctl prints is the type and the value in quotes.
+path() { cut -d'"' -f2; }
+settings=$(call /org/freedesktop/NetworkManager/Settings org.freedesktop.NetworkManager.Settings \
+    GetConnectionByUuid s "$PROFILE" | path)
 taken=0
 for _ in $(seq 99); do
-    if nmcli --wait 0 connection up "$PROFILE" >/dev/null 2>&1; then taken=$((taken + 1)); fi
-    nmcli --wait 0 connection down "$PROFILE" >/dev/null 2>&1 || true
+    if active=$(call $manager ActivateConnection ooo "$settings" / / 2>/dev/null); then
+        taken=$((taken + 1))
+        call $manager DeactivateConnection o "$(path <<<"$active")" >/dev/null 2>&1 || true
+    fi
 done
-nmcli --wait 0 connection up "$PROFILE" >/dev/null
+call $manager ActivateConnection ooo "$settings" / / >/dev/null
 echo $((taken + 1))

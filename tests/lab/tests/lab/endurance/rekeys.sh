@@ -5,7 +5,7 @@ run=$1 name=$2 times=$3
 whack() { /usr/libexec/ipsec/whack --ctlsocket "$run/pluto.ctl" "$@"; }
 # libreswan 5 renamed it.
 child=--rekey-child
-whack --help | grep -q -e --rekey-child || child=--rekey-ipsec
+whack --help 2>&1 | grep -q -e --rekey-child || child=--rekey-ipsec
 
 ike_sas() { whack --status | grep -oE "#[0-9]+: \"$name\"[^ ]* (STATE_V2_)?ESTABLISHED_IKE_SA" | sed 's/:.*//' || true; }
 child_sas() { ip xfrm state list nokeys | grep -oE 'proto esp spi 0x[0-9a-f]+' | sed 's/.* //' || true; }
