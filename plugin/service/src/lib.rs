@@ -11,3 +11,4 @@ pub mod lifecycle;
 pub mod plugin;
 pub mod question;
 pub mod relay;
+pub mod say;

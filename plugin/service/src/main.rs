@@ -9,6 +9,7 @@ use nm_libreswan_service::{
     lifecycle::Event,
     plugin::Plugin,
     relay,
+    say::say,
 };
 use nmstate_ipsec_core::{contract::PLUGIN_PATH, daemon_api::ManagerProxy};
 use zbus::{fdo::DBusProxy, object_server::InterfaceRef, proxy::CacheProperties};
@@ -29,7 +30,7 @@ fn main() -> ExitCode {
     match start() {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("nm-libreswan-service: {error}");
+            say(format_args!("nm-libreswan-service: {error}"));
             ExitCode::FAILURE
         }
     }
@@ -68,7 +69,7 @@ async fn serve(arguments: &Arguments) -> zbus::Result<()> {
     // The name comes last: whoever finds it finds everything behind it.
     bus::take_name(&broker, &arguments.bus_name).await?;
     if arguments.debug {
-        eprintln!("serving as {}", arguments.bus_name);
+        say(format_args!("serving as {}", arguments.bus_name));
     }
 
     let linger_after = if arguments.bus_name.contains(".Connection_") {
@@ -119,7 +120,11 @@ async fn register_again(plugin: &InterfaceRef<Plugin>, daemon: &ManagerProxy<'_>
         daemon.activate(&settings).await
     };
     match registered {
-        Ok(()) => eprintln!("nmstate-ipsecd was restarted and has the connection again"),
-        Err(error) => eprintln!("failed to register the connection with nmstate-ipsecd again: {error}"),
+        Ok(()) => say(format_args!(
+            "nmstate-ipsecd was restarted and has the connection again"
+        )),
+        Err(error) => say(format_args!(
+            "failed to register the connection with nmstate-ipsecd again: {error}"
+        )),
     }
 }

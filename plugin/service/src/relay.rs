@@ -13,6 +13,7 @@ use crate::{
     lifecycle::Event,
     plugin::{Plugin, text},
     question::Question,
+    say::say,
 };
 
 /// Handles one signal of the daemon.
@@ -47,10 +48,10 @@ fn event(message: &Message, served: &Settings) -> Option<Event> {
     let arguments = signal.args().ok()?;
     (arguments.uuid == uuid).then_some(())?;
     // NetworkManager's journal keeps what a plugin says on standard error: the reason stands there too.
-    eprintln!(
+    say(format_args!(
         "connection {uuid} failed ({}): {}",
         arguments.code, arguments.text
-    );
+    ));
     let login = arguments.failure == PluginFailure::LoginFailed.number();
     let failure = if login {
         PluginFailure::LoginFailed

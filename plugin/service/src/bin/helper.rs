@@ -5,7 +5,7 @@
 
 use std::{collections::HashMap, time::Duration};
 
-use nm_libreswan_service::bus;
+use nm_libreswan_service::{bus, say::say};
 use nmstate_ipsec_core::{daemon_api::HelperProxy, updown::FORWARDED};
 use zbus::proxy::CacheProperties;
 
@@ -15,12 +15,14 @@ const TIME_OUT: Duration = Duration::from_secs(2);
 fn main() {
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
-        Err(error) => return eprintln!("failed to start: {error}"),
+        Err(error) => return say(format_args!("failed to start: {error}")),
     };
     match runtime.block_on(async { tokio::time::timeout(TIME_OUT, report()).await }) {
         Ok(Ok(())) => {}
-        Ok(Err(error)) => eprintln!("failed to report to nmstate-ipsecd: {error}"),
-        Err(_) => eprintln!("failed to report to nmstate-ipsecd: the bus did not answer"),
+        Ok(Err(error)) => say(format_args!("failed to report to nmstate-ipsecd: {error}")),
+        Err(_) => say(format_args!(
+            "failed to report to nmstate-ipsecd: the bus did not answer"
+        )),
     }
 }
 

@@ -16,6 +16,7 @@ use super::{Plugin, text};
 use crate::{
     lifecycle::{Event, State},
     question::Question,
+    say::say,
 };
 
 // The signal StateChanged has another name in Rust: for the property `State` zbus itself makes a
@@ -107,7 +108,10 @@ impl Plugin {
         reason: String,
         #[zbus(signal_emitter)] emitter: SignalEmitter<'_>,
     ) -> Result<(), PluginError> {
-        eprintln!("a helper reported a failure: {}", reason.escape_debug());
+        say(format_args!(
+            "a helper reported a failure: {}",
+            reason.escape_debug()
+        ));
         self.apply(Event::Failed(PluginFailure::BadIpConfig, None), &emitter)
             .await
     }

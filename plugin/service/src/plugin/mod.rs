@@ -18,6 +18,7 @@ use zbus::object_server::SignalEmitter;
 use crate::{
     configuration::Configuration,
     lifecycle::{self, Effect, Event, State},
+    say::say,
 };
 
 /// The object at [`nmstate_ipsec_core::contract::PLUGIN_PATH`].
@@ -106,7 +107,10 @@ impl Plugin {
             refused => refused,
         };
         // NetworkManager keeps the error to itself, and what stands on standard error in its journal.
-        eprintln!("connection {} refused: {error}", text(&settings, "uuid"));
+        say(format_args!(
+            "connection {} refused: {error}",
+            text(&settings, "uuid")
+        ));
         Box::pin(self.apply(Event::Refused, emitter)).await?;
         Err(error)
     }
