@@ -25,6 +25,41 @@ const PROGRAMS: [(&str, &str); 3] = [
 
 const ACTIVATE_SCRIPT: &str = include_str!("files/activate.sh");
 
+/// How the workspace's programs are built.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Build {
+    /// Soon done: for tests.
+    Quick,
+    /// As users get them, small and slowly built: for measurements.
+    Release,
+}
+
+impl Build {
+    /// The profile in the workspace's Cargo.toml, which is the directory below cargo's as well.
+    fn profile(self) -> &'static str {
+        match self {
+            Self::Quick => "guest",
+            Self::Release => "release",
+        }
+    }
+
+    /// Builds the programs and returns the directory that they are in.
+    ///
+    /// # Errors
+    /// The workspace does not build.
+    pub fn programs(self) -> Result<PathBuf> {
+        let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+        cargo
+            .current_dir(host::workspace_dir())
+            .args(["build", "--profile", self.profile()]);
+        for package in PACKAGES {
+            cargo.args(["--package", package]);
+        }
+        host::run(&mut cargo).context("building what is to be tested")?;
+        Ok(host::target_dir().join(self.profile()))
+    }
+}
+
 /// A file as it is to be on a host.
 #[derive(Debug)]
 struct Installed {
@@ -51,7 +86,7 @@ impl Product {
         if let Some(product) = built.as_ref() {
             return Ok(Arc::clone(product));
         }
-        let product = Arc::new(Self::build()?);
+        let product = Arc::new(Self::build(Build::Quick)?);
         *built = Some(Arc::clone(&product));
         Ok(product)
     }
@@ -63,19 +98,11 @@ impl Product {
     ///
     /// # Errors
     /// The workspace does not build, or a file cannot be read.
-    pub fn build() -> Result<Self> {
-        let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-        cargo
-            .current_dir(host::workspace_dir())
-            .args(["build", "--profile", "guest"]);
-        for package in PACKAGES {
-            cargo.args(["--package", package]);
-        }
-        host::run(&mut cargo).context("building what is to be tested")?;
-
+    pub fn build(build: Build) -> Result<Self> {
+        let programs = build.programs()?;
         let mut files = Vec::new();
         for (program, path) in PROGRAMS {
-            let built = host::target_dir().join("guest").join(program);
+            let built = programs.join(program);
             let content = fs::read(&built).with_context(|| format!("reading {}", built.display()))?;
             files.push(Installed {
                 path: path.to_owned(),

@@ -11,7 +11,7 @@ use anyhow::{Context, Result};
 use clap::{Args, Subcommand, ValueEnum};
 use lab::agent::Agent;
 use lab::image::Image;
-use lab::install::Product;
+use lab::install::{Build, Product};
 use lab::shell;
 use lab::vm::{Vm, Wire};
 use lab::world::World;
@@ -98,7 +98,7 @@ pub(crate) fn run(command: LabCommand) -> Result<ExitCode> {
             Ok(ExitCode::SUCCESS)
         }
         LabCommand::Install { guest } => {
-            Product::build()?.install(&shell::attach(&guest)?)?;
+            Product::build(Build::Quick)?.install(&shell::attach(&guest)?)?;
             Ok(ExitCode::SUCCESS)
         }
         LabCommand::Exec(exec) => match exec.image {

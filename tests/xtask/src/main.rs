@@ -40,6 +40,9 @@ enum Task {
         /// How often each work is done; the median counts
         #[arg(long, default_value_t = 9)]
         runs: usize,
+        /// Only what needs no guest
+        #[arg(long)]
+        native: bool,
     },
     /// Start guests of the lab and run commands in them
     Lab {
@@ -52,7 +55,7 @@ fn main() -> ExitCode {
     let result = match Arguments::parse().task {
         Task::Test { lab } => checks::run(lab.as_deref()),
         Task::Demo { image } => demo::run(image),
-        Task::Bench { image, runs } => bench::run(image, runs),
+        Task::Bench { image, runs, native } => bench::run(image, runs, native),
         Task::Lab { command } => lab_command::run(command),
     };
     result.unwrap_or_else(|error| {

@@ -15,7 +15,7 @@ const SIGINT: i32 = 2;
 /// The file in the guest that the record grows in, a message a line.
 pub const RECORD: &str = "/run/lab/busctl.out";
 
-/// A running record of the VPN plugin's contract: calls, signals, and every error on the bus.
+/// A running record of the VPN plugin's contract, what NetworkManager makes of it, and every error on the bus.
 #[derive(Debug)]
 pub struct BusMonitor {
     agent: Agent,
@@ -33,6 +33,7 @@ impl BusMonitor {
             "--system",
             "--json=short",
             "--match=interface='org.freedesktop.NetworkManager.VPN.Plugin'",
+            "--match=interface='org.freedesktop.NetworkManager.VPN.Connection'",
             "--match=type='error'",
             "monitor",
         ];

@@ -8,8 +8,10 @@ use super::xfrm;
 use crate::agent::{Agent, GuestCommand, Output, wait_until};
 use crate::document::Document;
 
-const WHACK: &str = "/usr/libexec/ipsec/whack";
-const ADDCONN: &str = "/usr/libexec/ipsec/addconn";
+/// pluto's control, on every host.
+pub const WHACK: &str = "/usr/libexec/ipsec/whack";
+/// What hands connections to pluto, on every host.
+pub const ADDCONN: &str = "/usr/libexec/ipsec/addconn";
 
 /// nmstatectl verifies and retries by itself, several times slower here than on hardware.
 const APPLY_TIMEOUT: Duration = Duration::from_secs(300);

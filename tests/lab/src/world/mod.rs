@@ -11,7 +11,7 @@ use sha2::{Digest, Sha256};
 
 pub use bus::{BusMessage, BusMonitor, RECORD as BUS_RECORD};
 pub use capture::{Capture, Captured};
-pub use hosts::Host;
+pub use hosts::{ADDCONN, Host, WHACK};
 pub use pair::Pair;
 
 use hosts::Place;
@@ -78,7 +78,18 @@ impl World {
     /// # Errors
     /// The workspace does not build, or the world could not be made.
     pub fn with_product(image: Image) -> Result<Self> {
-        let product = install::Product::of_this_run()?;
+        Self::with(image, install::Product::of_this_run()?.as_ref())
+    }
+
+    /// The same built as users get it, for measurements.
+    ///
+    /// # Errors
+    /// As for [`Self::with_product`].
+    pub fn with_release(image: Image) -> Result<Self> {
+        Self::with(image, &install::Product::build(install::Build::Release)?)
+    }
+
+    fn with(image: Image, product: &install::Product) -> Result<Self> {
         let plain = plain_snapshot(image)?;
         let hash = hash(&[plain.identity().as_bytes(), product.hash().as_bytes()]);
         let installed = plain.derive("product", &hash, |vm| product.install(vm.agent()))?;

@@ -1,17 +1,24 @@
-//! `cargo xtask bench`: ours against plain libreswan, which is the limit of what is possible.
+//! Ours against plain libreswan in a guest.
 //!
 //! Everything is emulated, so that only ratios within one run mean anything. Both ways take turns, so that
 //! what else the machine does falls on both alike.
 
-use std::process::ExitCode;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use lab::agent::wait_until;
 use lab::document::Document;
 use lab::image::Image;
 use lab::peer;
-use lab::world::World;
+use lab::world::{ADDCONN, BusMessage, WHACK, World};
+
+use super::times::Times;
+
+/// How long idle processes are looked at.
+const IDLE_SECONDS: u32 = 20;
+
+/// A restart of pluto under emulation, and the negotiation after it.
+const RETURN_LIMIT: Duration = Duration::from_secs(120);
 
 /// The same connection for libreswan alone, from left's and from right's point of view. left uses our
 /// updown helper, so that libreswan's shell script does not count against it.
@@ -26,44 +33,28 @@ const PLAIN: [&str; 8] = [
     "leftupdown=/usr/libexec/nm-libreswan-service-helper",
 ];
 
-/// What one kind of work took, in every run.
-#[derive(Default)]
-struct Times(Vec<Duration>);
-
-impl Times {
-    fn measure<T>(&mut self, work: impl FnOnce() -> Result<T>) -> Result<T> {
-        let began = Instant::now();
-        let done = work()?;
-        self.0.push(began.elapsed());
-        Ok(done)
-    }
-
-    fn median(&self) -> f64 {
-        let mut sorted = self.0.clone();
-        sorted.sort();
-        sorted
-            .get(sorted.len() / 2)
-            .map_or(f64::NAN, Duration::as_secs_f64)
-    }
-}
-
 #[derive(Default)]
 struct Results {
     apply: Times,
     activate: Times,
     remove: Times,
+    /// From the call that NetworkManager makes to the adapter's `Config`.
+    configured: Times,
+    /// From the same call to NetworkManager's `ACTIVATED`.
+    activated: Times,
+    /// From pluto's listening to the child SA, after a restart.
+    returned: Times,
     plain_add: Times,
     plain_delete: Times,
-    memory: Vec<String>,
+    of_processes: Vec<String>,
 }
 
-pub(crate) fn run(image: Image, runs: usize) -> Result<ExitCode> {
-    let world = World::with_product(image)?;
+pub(super) fn run(image: Image, runs: usize) -> Result<()> {
+    let world = World::with_release(image)?;
     let mut results = Results::default();
     let measured = measure(&world, runs, &mut results);
     measured.map_err(|error| world.explain("bench", error))?;
-    report(&world, runs, &results)?;
-    Ok(ExitCode::SUCCESS)
+    report(&world, runs, &results)
 }
 
 fn measure(world: &World, runs: usize, results: &mut Results) -> Result<()> {
@@ -71,20 +62,42 @@ fn measure(world: &World, runs: usize, results: &mut Results) -> Result<()> {
         host.set_psk(peer::PSK)?;
     }
     world.right().add_connection("peer", &PLAIN)?;
+    let monitor = world.monitor_bus()?;
     for run in 1..=runs {
         eprintln!("bench: run {run} of {runs}");
         ours(world, results).context("measuring ours")?;
         plain(world, results).context("measuring plain libreswan")?;
     }
+    let messages = monitor.stop()?;
+    results.configured = since_the_call(&messages, |message| message.name() == "Config");
+    results.activated = since_the_call(&messages, |message| {
+        message.name() == "VpnStateChanged" && message.argument(0) == 5
+    });
     Ok(())
+}
+
+/// The times from each call that begins a connection to the next message of that kind.
+fn since_the_call(messages: &[BusMessage], is_end: impl Fn(&BusMessage) -> bool) -> Times {
+    let mut times = Times::default();
+    let mut begun = None;
+    for message in messages {
+        if message.name() == "ConnectInteractive" {
+            begun = Some(message.time());
+        } else if is_end(message)
+            && let Some(begun) = begun.take()
+        {
+            times.add(message.time().saturating_sub(begun));
+        }
+    }
+    times
 }
 
 fn ours(world: &World, results: &mut Results) -> Result<()> {
     let left = world.left();
     let (document, removal) = (Document::new(peer::PSK_DOCUMENT), peer::removal()?);
     results.apply.measure(|| left.apply(&document))?;
-    if results.memory.is_empty() {
-        results.memory = memory(world)?;
+    if results.of_processes.is_empty() {
+        results.of_processes = of_processes(world)?;
     }
     left.command(["nmcli", "connection", "down", peer::INTERFACE])
         .run()?;
@@ -92,16 +105,67 @@ fn ours(world: &World, results: &mut Results) -> Result<()> {
     results
         .activate
         .measure(|| left.command(["nmcli", "connection", "up", peer::INTERFACE]).run())?;
+    results.returned.add(return_of_pluto(world)?);
     results.remove.measure(|| left.apply(&removal))?;
     settle(world)
 }
 
+/// Restarts pluto and returns the time from its listening to the new child SA, by pluto's own log.
+fn return_of_pluto(world: &World) -> Result<Duration> {
+    let left = world.left();
+    let before = left.spis()?;
+    left.command(["systemctl", "restart", "ipsec.service"])
+        .timeout(RETURN_LIMIT)
+        .run()?;
+    let log = [
+        "journalctl",
+        "-b",
+        "-u",
+        "ipsec.service",
+        "-o",
+        "short-unix",
+        "--no-pager",
+        "-n",
+        "300",
+    ];
+    wait_until("the connection is back", RETURN_LIMIT, || {
+        let now = left.spis()?;
+        Ok((!now.is_empty() && now != before).then_some(()))
+    })?;
+    wait_until("pluto has logged it", RETURN_LIMIT, || {
+        Ok(between(&left.command(log).run()?))
+    })
+}
+
+/// The time from pluto's last words about listening to its first about a child SA.
+fn between(log: &str) -> Option<Duration> {
+    let lines: Vec<&str> = log.lines().collect();
+    let listens = lines
+        .iter()
+        .rposition(|line| line.contains("listening for IKE messages"))?;
+    let listening = lines.get(listens..)?;
+    let established = listening
+        .iter()
+        .find(|line| line.contains("established Child SA"))?;
+    let time = |line: &str| line.split(' ').next()?.parse::<f64>().ok();
+    Duration::try_from_secs_f64(time(established)? - time(lines.get(listens)?)?).ok()
+}
+
+/// The guest's own clock is read on both sides of the work, so that neither way pays for the way into the guest.
 fn plain(world: &World, results: &mut Results) -> Result<()> {
     let left = world.left();
-    results.plain_add.measure(|| {
-        left.load_connection("plain", &PLAIN)?;
-        left.initiate("plain")
-    })?;
+    let script = format!(
+        "began=$(date +%s%N)
+        {ADDCONN} --config - plain >/dev/null
+        {WHACK} --name plain --initiate >/tmp/plain.txt
+        ended=$(date +%s%N)
+        grep -q 'established Child SA' /tmp/plain.txt
+        echo $((ended - began))"
+    );
+    let config = format!("conn plain\n    {}\n", PLAIN.join("\n    "));
+    let nanoseconds = left.shell(&script).stdin(config).run()?;
+    let nanoseconds = nanoseconds.trim().parse().context("reading the guest's clock")?;
+    results.plain_add.add(Duration::from_nanos(nanoseconds));
     results
         .plain_delete
         .measure(|| left.whack(["--delete", "--name", "plain"]).run())?;
@@ -118,21 +182,23 @@ fn settle(world: &World) -> Result<()> {
     })
 }
 
-/// Resident and proportional memory of our processes, while one connection is up.
-fn memory(world: &World) -> Result<Vec<String>> {
-    let script = "for name in nmstate-ipsecd nm-libreswan-service; do
-        for pid in $(pgrep -x \"${name:0:15}\"); do
-            awk -v name=\"$name\" '/^Rss/ {rss=$2} /^Pss:/ {pss=$2}
-                END {printf \"%s: %.1f MB RSS, %.1f MB PSS\\n\", name, rss/1024, pss/1024}' /proc/$pid/smaps_rollup
-        done
-    done";
-    Ok(world
-        .left()
-        .shell(script)
-        .run()?
-        .lines()
-        .map(str::to_owned)
-        .collect())
+/// Memory of our processes, and how often they wake, while one connection is up and nothing happens.
+fn of_processes(world: &World) -> Result<Vec<String>> {
+    let script = format!(
+        "wakeups() {{ awk '/^voluntary/ {{print $2}}' /proc/$1/status; }}
+        for name in nmstate-ipsecd nm-libreswan-service; do
+            pid=$(pgrep -o -x \"${{name:0:15}}\")
+            before=$(wakeups $pid)
+            sleep {IDLE_SECONDS}
+            woken=$(($(wakeups $pid) - before))
+            awk -v name=\"$name\" -v woken=$woken '/^Rss/ {{rss=$2}} /^Pss:/ {{pss=$2}}
+                END {{printf \"%s: %d kB RSS, %d kB PSS, woken %d times in {IDLE_SECONDS} s\\n\", name, rss, pss, woken}}' /proc/$pid/smaps_rollup
+        done"
+    );
+    let told = world.left().shell(&script).run()?;
+    let lines: Vec<String> = told.lines().map(str::to_owned).collect();
+    ensure!(lines.len() == 2, "not all of our processes run: {told}");
+    Ok(lines)
 }
 
 fn report(world: &World, runs: usize, results: &Results) -> Result<()> {
@@ -141,31 +207,47 @@ fn report(world: &World, runs: usize, results: &Results) -> Result<()> {
     println!("cargo xtask bench --image {} --runs {runs}", world.image());
     println!("image {}: {}", world.image(), versions.trim().replace('\n', ", "));
     println!("median of {runs} runs, ours and plain libreswan in turns, seconds under emulation\n");
-    println!("{:<46} {:>7} {:>7} {:>7}", "work", "ours", "plain", "ratio");
-    let rows = [
+    println!(
+        "{:<46} {:>6} {:>13} {:>6} {:>13} {:>6}",
+        "work", "ours", "(range)", "plain", "(range)", "ratio"
+    );
+    let (add, delete) = (&results.plain_add, &results.plain_delete);
+    for (work, ours, plain) in [
+        ("apply one connection (nmstatectl apply)", &results.apply, add),
+        ("activate it (nmcli connection up)", &results.activate, add),
         (
-            "apply one connection (nmstatectl apply)",
-            &results.apply,
-            &results.plain_add,
+            "- of this from ConnectInteractive to Config",
+            &results.configured,
+            add,
         ),
+        ("- from ConnectInteractive to ACTIVATED", &results.activated, add),
         (
-            "activate it (nmcli connection up)",
-            &results.activate,
-            &results.plain_add,
+            "back after pluto's restart, once it listens",
+            &results.returned,
+            add,
         ),
         (
             "remove it (nmstatectl apply, state absent)",
             &results.remove,
-            &results.plain_delete,
+            delete,
         ),
-    ];
-    for (work, ours, plain) in rows {
-        let (ours, plain) = (ours.median(), plain.median());
-        println!("{work:<46} {ours:>7.2} {plain:>7.2} {:>7.1}", ours / plain);
+    ] {
+        let range = |times: &Times| {
+            let (least, most) = times.range();
+            format!("({least:.2}-{most:.2})")
+        };
+        let ratio = ours.median() / plain.median();
+        println!(
+            "{work:<46} {:>6.2} {:>13} {:>6.2} {:>13} {ratio:>6.2}",
+            ours.median(),
+            range(ours),
+            plain.median(),
+            range(plain)
+        );
     }
     println!("\nplain: addconn --config -, whack --initiate, whack --delete, with our updown helper");
-    for line in &results.memory {
-        println!("memory with one connection up: {line}");
+    for line in &results.of_processes {
+        println!("one connection up and idle: {line}");
     }
     Ok(())
 }
