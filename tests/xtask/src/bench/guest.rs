@@ -12,7 +12,7 @@ use lab::image::Image;
 use lab::peer;
 use lab::world::{ADDCONN, BusMessage, WHACK, World};
 
-use super::times::Times;
+use super::{crowd, times::Times};
 
 /// How long idle processes are looked at.
 const IDLE_SECONDS: u32 = 20;
@@ -54,7 +54,12 @@ pub(super) fn run(image: Image, runs: usize) -> Result<()> {
     let mut results = Results::default();
     let measured = measure(&world, runs, &mut results);
     measured.map_err(|error| world.explain("bench", error))?;
-    report(&world, runs, &results)
+    report(&world, runs, &results)?;
+    let crowd = crowd::measure(&world).map_err(|error| world.explain("bench", error))?;
+    for line in crowd {
+        println!("{line}");
+    }
+    Ok(())
 }
 
 fn measure(world: &World, runs: usize, results: &mut Results) -> Result<()> {
@@ -192,7 +197,7 @@ fn of_processes(world: &World) -> Result<Vec<String>> {
             sleep {IDLE_SECONDS}
             woken=$(($(wakeups $pid) - before))
             awk -v name=\"$name\" -v woken=$woken '/^Rss/ {{rss=$2}} /^Pss:/ {{pss=$2}}
-                END {{printf \"%s: %d kB RSS, %d kB PSS, woken %d times in {IDLE_SECONDS} s\\n\", name, rss, pss, woken}}' /proc/$pid/smaps_rollup
+                END {{printf \"one connection up and idle: %s: %d kB RSS, %d kB PSS, woken %d times in {IDLE_SECONDS} s\\n\", name, rss, pss, woken}}' /proc/$pid/smaps_rollup
         done"
     );
     let told = world.left().shell(&script).run()?;
@@ -247,7 +252,7 @@ fn report(world: &World, runs: usize, results: &Results) -> Result<()> {
     }
     println!("\nplain: addconn --config -, whack --initiate, whack --delete, with our updown helper");
     for line in &results.of_processes {
-        println!("one connection up and idle: {line}");
+        println!("{line}");
     }
     Ok(())
 }

@@ -1,5 +1,6 @@
 //! `cargo xtask bench`: what ours costs, and how it compares with plain libreswan, the limit of what is possible.
 
+mod crowd;
 mod guest;
 mod native;
 mod process;
