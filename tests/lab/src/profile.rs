@@ -4,11 +4,14 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 
-use crate::agent::Output;
+use crate::agent::{Output, wait_until};
 use crate::world::Host;
 
 /// nmcli waits for NetworkManager, which gives up after `vpn.timeout`; a busy machine needs room beyond that.
 const NMCLI_TIMEOUT: Duration = Duration::from_secs(180);
+
+/// NetworkManager does not wait for a VPN that it has deleted to be down.
+const GONE_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// A profile of type vpn for libreswan, based on `net0`.
 #[derive(Clone, Debug)]
@@ -137,20 +140,24 @@ impl Profile {
     /// Something is left; the error shows it.
     pub fn ensure_gone(&self, host: Host<'_>) -> Result<()> {
         host.await_empty_kernel()?;
-        let secrets = host
-            .command(["find", "/etc/ipsec.d", "-name", "*nmstate-ipsec-*"])
-            .run()?;
-        ensure!(
-            secrets.is_empty(),
-            "{}: secrets are left on the disk: {secrets}",
-            self.name
-        );
+        let mut left_over = String::new();
+        let gone = wait_until("pluto and the disk have nothing", GONE_TIMEOUT, || {
+            left_over = self.left_over(host)?;
+            Ok(left_over.is_empty().then_some(()))
+        });
+        gone.with_context(|| format!("left of {}: {left_over}", self.name))
+    }
+
+    /// Secrets on the disk, and what pluto knows of the profile.
+    fn left_over(&self, host: Host<'_>) -> Result<String> {
+        let secrets = ["find", "/etc/ipsec.d", "-name", "*nmstate-ipsec-*"];
+        let mut left_over = host.command(secrets).run()?;
         let status = host.whack(["--status"]).output()?.stdout;
-        ensure!(
-            !status.contains(&format!("\"{}-", self.name)),
-            "{}: pluto still knows the connection:\n{status}",
-            self.name
-        );
-        Ok(())
+        let name = format!("\"{}-", self.name);
+        for line in status.lines().filter(|line| line.contains(&name)) {
+            left_over.push_str(line);
+            left_over.push('\n');
+        }
+        Ok(left_over)
     }
 }

@@ -35,10 +35,10 @@ pub struct Command {
     output_limit: usize,
 }
 
-/// After output with these words in it the program has less time left.
+/// After output with any of these words in it the program has less time left.
 #[derive(Debug, Clone, Copy)]
 struct Haste {
-    words: &'static str,
+    words: &'static [&'static str],
     left: Duration,
 }
 
@@ -114,10 +114,10 @@ impl Command {
         self
     }
 
-    /// Gives the program no more than `left` once its standard output has said `words`: for what is as
+    /// Gives the program no more than `left` once its standard output has said any of `words`: for what is as
     /// good as an answer although the program hopes on.
     #[must_use]
-    pub fn hasten(mut self, words: &'static str, left: Duration) -> Self {
+    pub fn hasten(mut self, words: &'static [&'static str], left: Duration) -> Self {
         self.haste = Some(Haste { words, left });
         self
     }
@@ -269,7 +269,8 @@ impl Deadline {
     /// Looks at what the program has said so far.
     fn hear(&self, said: &[u8]) {
         let Some(haste) = self.haste else { return };
-        if String::from_utf8_lossy(said).contains(haste.words) {
+        let said = String::from_utf8_lossy(said);
+        if haste.words.iter().any(|words| said.contains(words)) {
             self.at
                 .send_modify(|at| *at = (*at).min(Instant::now() + haste.left));
         }
@@ -428,8 +429,8 @@ mod tests {
 
     #[tokio::test]
     async fn words_as_good_as_an_answer_hasten_the_end() {
-        let command =
-            shell("echo refused, trying again; exec sleep 60").hasten("refused", Duration::from_millis(50));
+        let command = shell("echo refused, trying again; exec sleep 60")
+            .hasten(&["denied", "refused"], Duration::from_millis(50));
         let begun = Instant::now();
         assert!(
             matches!(command.run().await, Err(CommandError::TimedOut { said, .. }) if said.contains("refused"))

@@ -263,16 +263,14 @@ impl<'a> Facts<'a> {
     /// Whether a subnet of the peer's side gets a route.
     ///
     /// All do but the peer's own address where the route would lead nowhere: by way of the peer itself when it is on the
-    /// same link, or through the virtual device while no [`Detour`] keeps the packets that ESP has made from entering it
-    /// again. By way of a router the route is what existing users have, and what the packets do anyway.
+    /// same link; and through the virtual device, where NetworkManager takes no route to a VPN's gateway and the host has
+    /// one of its own ([`Routing`]). By way of a router the route is what existing users have, and what the packets do
+    /// anyway.
     fn is_routed(&self, subnet: Subnet) -> bool {
         if Some(subnet) != self.peer.map(Subnet::host) {
             return true;
         }
-        if self.tundev.is_some() {
-            return self.updowns.iter().any(|updown| updown.xfrmi_fwmark.is_some());
-        }
-        self.next_hop.is_some_and(|next_hop| Some(next_hop) != self.peer)
+        self.tundev.is_none() && self.next_hop.is_some_and(|next_hop| Some(next_hop) != self.peer)
     }
 }
 

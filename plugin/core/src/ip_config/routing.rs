@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use super::{FamilyAddress, IpConfig, NetworkConfig, network_config};
 use crate::{
-    connection::{InterfaceName, IpsecInterface, value::policy::Mark},
+    connection::{InterfaceName, IpsecInterface, Subnet, value::policy::Mark},
     profile::Profile,
     render::{ResolvedEnds, RightEnd},
     updown::Updown,
@@ -65,10 +65,18 @@ impl Routing {
         }
         // Without a device or a source the kernel's policies take the packets from whatever route they follow.
         routes.retain(|route| route.device.is_some() && (is_tunneled || route.source.is_some()));
-        Self {
-            detour: updowns.iter().find_map(detour),
-            routes,
+        let detour = updowns.iter().find_map(detour);
+        if let (Some(detour), Some(tundev)) = (&detour, &wanted.config.tundev) {
+            // NetworkManager keeps a VPN's gateway out of the VPN.
+            routes.push(KernelRoute {
+                device: Some(tundev.clone()),
+                network: detour.peer,
+                prefix: Subnet::host(detour.peer).prefix(),
+                next_hop: None,
+                source: None,
+            });
         }
+        Self { detour, routes }
     }
 
     /// What an earlier daemon may have made for the connection, as far as it does not go with a device of its own:

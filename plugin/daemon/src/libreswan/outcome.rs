@@ -79,8 +79,13 @@ pub fn of_initiate(succeeded: bool, said: &str, peer: IpAddr, waited: Duration) 
     Err(Reason::NegotiationFailed { peer, detail })
 }
 
-/// Words of the peer's refusal that pluto takes for no answer, because they are not authenticated.
-pub const UNAUTHENTICATED_REFUSAL: &str = "NO_PROPOSAL_CHOSEN notification";
+/// Words of the peer's refusal that pluto takes for no answer, because they are not authenticated; the latter two are
+/// of IKEv1.
+pub const UNAUTHENTICATED_REFUSALS: &[&str] = &[
+    "NO_PROPOSAL_CHOSEN notification",
+    "informational payload NO_PROPOSAL_CHOSEN",
+    "informational payload INVALID_ID_INFORMATION",
+];
 
 type ToReason = fn(IpAddr, String) -> Reason;
 

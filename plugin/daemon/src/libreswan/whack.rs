@@ -56,7 +56,7 @@ impl Libreswan {
         let whack = self
             .program("whack", time_out)
             .args(["--name", name.as_str(), "--initiate"])
-            .hasten(outcome::UNAUTHENTICATED_REFUSAL, REFUSAL_PATIENCE);
+            .hasten(outcome::UNAUTHENTICATED_REFUSALS, REFUSAL_PATIENCE);
         match whack.run().await {
             Ok(output) => outcome::of_initiate(output.succeeded(), &output.said(), peer, time_out),
             Err(CommandError::TimedOut { said, .. }) => outcome::of_initiate(false, &said, peer, time_out),

@@ -18,8 +18,8 @@ use nmstate_ipsec_core::{
 
 use super::{PRIORITY, TABLE};
 
-/// Metric of the routes to the peer's side: that of NetworkManager's VPN routes.
-const METRIC: u32 = 50;
+/// Metric of the routes to the peer's side: just before NetworkManager's, whose VPN routes have 50.
+const METRIC: u32 = 49;
 
 /// An acknowledgement with the request that it is about fits easily.
 const ANSWER: usize = 8192;

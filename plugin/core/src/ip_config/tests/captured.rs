@@ -9,7 +9,7 @@ use super::*;
 const CAPTURES: &str = "
     4.10 5.2 | host-to-host                 |                                                | 192.0.2.252 -
     4.10 5.2 | ipsec-interface              | ipsec-interface=7 leftsubnet=10.1.0.0/16       | 192.0.2.252 ipsec7; - - [] [] [198.51.100.0/24]
-    4.10 5.2 | ipsec-interface-host-to-host | ipsec-interface=7                              | 192.0.2.252 ipsec7; - - [] [] [192.0.2.252/32]
+    4.10 5.2 | ipsec-interface-host-to-host | ipsec-interface=7                              | 192.0.2.252 ipsec7
     4.10 5.2 | modecfg-v4-in-v4             | leftmodecfgclient=yes                          | 192.0.2.252 -; 10.9.0.10 192.0.2.252 [10.2.0.53] [example.org corp.example.org] [0.0.0.0/1 128.0.0.0/1]; - - [2001:db8::53] [example.org corp.example.org] []
     5.2      | modecfg-v6-in-v4             | leftmodecfgclient=yes clientaddrfamily=ipv6    | 192.0.2.252 -; - 192.0.2.252 [10.2.0.53] [example.org corp.example.org] []; 2001:db8:9:: - [2001:db8::53] [example.org corp.example.org] [2000::/3]
     4.10 5.2 | rightsubnets                 | rightsubnets=198.51.100.0/25,198.51.100.128/25 | 192.0.2.252 -; - 192.0.2.252 [] [] [198.51.100.0/25 198.51.100.128/25]
@@ -87,12 +87,12 @@ fn a_peer_behind_the_device_is_reached_around_it() {
             (earlier.peer, earlier.mark, earlier.mask),
             (detour.peer, 7, u32::MAX)
         );
-        assert!(with_routes.routes.is_empty());
-        assert_eq!(without.routes[0].network, detour.peer);
-        assert_eq!(
-            (without.routes[0].prefix, without.routes[0].device.clone()),
-            (32, "ipsec7".parse().ok())
-        );
+        assert_eq!(with_routes, without);
+        let [route] = &without.routes[..] else {
+            panic!("{without:?}")
+        };
+        assert_eq!((route.network, route.prefix), (detour.peer, 32));
+        assert_eq!(route.device, "ipsec7".parse().ok());
         let (with_routes, without) = routing("ipsec-interface");
         assert!(with_routes.is_empty() && without.detour.is_none() && without.routes.len() == 1);
         assert!(routing("host-to-host").1.routes.is_empty());

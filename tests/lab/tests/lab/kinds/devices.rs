@@ -48,7 +48,7 @@ fn to_a_subnet(world: &World) -> Result<()> {
         ),
         peer: &["ikev2=insist", "leftsubnet=198.51.100.0/24"],
         traffic: &[(LEFT_V4, "198.51.100.1")],
-        told: told_of_device(world, "ipsec1", "198.51.100.0/24", None)?,
+        told: told_of_device(world, "ipsec1", Some("198.51.100.0/24"))?,
         routes: &["198.51.100.0/24 dev ipsec1"],
     };
     kind.is_expected(world)?;
@@ -62,6 +62,8 @@ fn to_a_subnet(world: &World) -> Result<()> {
 /// made again for a pluto that was restarted.
 fn to_the_peer(world: &World) -> Result<()> {
     let (left, right) = (world.left(), world.right());
+    let mut told = told_of_device(world, "ipsec7", None)?;
+    told["Config"]["mtu"] = json!(1300);
     let kind = Kind {
         profile: Kind::psk(
             "device-7",
@@ -69,7 +71,7 @@ fn to_the_peer(world: &World) -> Result<()> {
         ),
         peer: &["ikev2=insist"],
         traffic: &[(LEFT_V4, RIGHT_V4)],
-        told: told_of_device(world, "ipsec7", "192.0.2.252/32", Some(1300))?,
+        told,
         routes: &[
             "192.0.2.252 dev ipsec7",
             "from all to 192.0.2.252 fwmark 0x7 lookup 4500",
@@ -107,19 +109,18 @@ fn to_the_peer(world: &World) -> Result<()> {
     Ok(())
 }
 
-/// What is told of a connection with a device. Routes go into it without a next hop.
-fn told_of_device(world: &World, device: &str, network: &str, mtu: Option<u32>) -> Result<Value> {
-    let has_ip4 = world.image() == Image::Trixie;
-    let mut config =
+/// What is told of a connection with a device. Routes go into it without a next hop; the one to the peer itself is
+/// no concern of NetworkManager's.
+fn told_of_device(world: &World, device: &str, network: Option<&str>) -> Result<Value> {
+    let has_ip4 = network.is_some() && world.image() == Image::Trixie;
+    let config =
         json!({"gateway": told::number(RIGHT_V4)?, "tundev": device, "has-ip4": has_ip4, "has-ip6": false});
-    if let Some(mtu) = mtu {
-        config["mtu"] = json!(mtu);
+    let mut told = json!({"Config": config});
+    if let Some(network) = network.filter(|_| has_ip4) {
+        let routes = [told::route(network, "0.0.0.0", None)?];
+        told["Ip4Config"] = json!({"routes": routes, "never-default": true});
     }
-    if !has_ip4 {
-        return Ok(json!({"Config": config}));
-    }
-    let ip4 = json!({"routes": [told::route(network, "0.0.0.0", None)?], "never-default": true});
-    Ok(json!({"Config": config, "Ip4Config": ip4}))
+    Ok(told)
 }
 
 /// Pings go encrypted, and through the device: it counts them.

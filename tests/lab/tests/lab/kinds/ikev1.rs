@@ -29,7 +29,7 @@ const GATEWAY: [&str; 18] = [
     "left=192.0.2.252",
     "leftsubnet=0.0.0.0/0",
     "right=%any",
-    "rightid=@group",
+    "leftid=192.0.2.252",
     "authby=secret",
     "ikev2=no",
     "ike=aes256-sha1;modp1536,aes256-sha1;modp2048",
@@ -93,9 +93,9 @@ fn gateway(world: &World) -> Result<()> {
         (
             "aggressive",
             ", leftid=group",
-            &["leftid=192.0.2.252", "aggrmode=yes"][..],
+            &["rightid=@group", "aggrmode=yes"][..],
         ),
-        ("main", "", &["leftid=192.0.2.252", "rightid=%any"]),
+        ("main", "", &["rightid=192.0.2.251"]),
     ] {
         let data = format!("right=192.0.2.252, leftusername=joe{group}");
         let profile = Profile::new(name, &data)

@@ -5,11 +5,11 @@ use lab::peer::{self, PSK};
 use lab::profile::Profile;
 use lab::world::{Host, LEFT_V4, World};
 
-use super::{ENDS, Kind, OFFICE_SCRIPT, carries, made_of, told_of};
+use super::{ENDS, Kind, OFFICE_SCRIPT, carries, told_of};
 
 /// Makes a key pair in an NSS database, whose directory follows, and prints its public key.
 const KEY_SCRIPT: &str = "
-said=$(ipsec newhostkey --nssdir \"$NSS_DIR\" --bits 2048 2>&1) || { echo \"$said\" >&2; exit 1; }
+said=$(ipsec newhostkey --nssdir \"$NSS_DIR\" --bits 2192 2>&1) || { echo \"$said\" >&2; exit 1; }
 id=$(grep -o '[0-9a-f]\\{40\\}' <<< \"$said\" | head -n 1)
 ipsec showhostkey --nssdir \"$NSS_DIR\" --left --ckaid \"$id\" | grep -o '0s.*'
 ";
@@ -61,10 +61,7 @@ fn in_the_kernel(world: &World) -> Result<()> {
         ],
         traffic: &[("10.1.0.1", "198.51.100.1"), ("10.1.0.2", "198.51.100.1")],
         told: told_of(world, &["198.51.100.0/24"], Some("10.1.0.1"))?,
-        routes: made_of(
-            world,
-            &["198.51.100.0/24 via 192.0.2.252 dev net0 proto static src 10.1.0.1"],
-        ),
+        routes: &["198.51.100.0/24 via 192.0.2.252 dev net0 proto static src 10.1.0.1"],
     };
     kind.is_expected(world)?;
     kind.comes_up(world)?;
@@ -81,15 +78,21 @@ fn in_the_kernel(world: &World) -> Result<()> {
     for words in [
         "replay_window: 64",
         "retransmit-timeout: 21s",
-        "conn_prio: 1234",
+        "sa_prio:1234",
         "mtu: 1300",
         "ipsec_life: 3600s",
+        "DONT_REKEY",
+        "MOBIKE",
     ] {
         ensure!(
             status.contains(words),
             "pluto's status has no '{words}':\n{status}"
         );
     }
+    ensure!(
+        !status.contains("IKE_FRAG_ALLOW") && !status.contains("+PFS"),
+        "fragmentation=no or pfs=no is not heeded:\n{status}"
+    );
     carries(world, kind.traffic)?;
     kind.goes(world)
 }
