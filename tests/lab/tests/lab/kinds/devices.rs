@@ -11,8 +11,13 @@ use serde_json::{Value, json};
 use super::{Kind, NEGOTIATION, carries, made_of, ping, routes, told_of};
 use crate::told;
 
-/// Packets whose answers would leave by another device are dropped, as on many a distribution.
-const STRICT_SCRIPT: &str = "sysctl -qw net.ipv4.conf.all.rp_filter=1 net.ipv4.conf.net0.rp_filter=1 net.ipv4.conf.default.rp_filter=1";
+/// A strict reverse path filter: packets whose answers would leave by another device are dropped. With it left does
+/// not answer right's address resolution while right itself is behind the device, so that right is told the answer;
+/// between hosts with a router between them there is no such question.
+const STRICT_SCRIPT: &str = "
+sysctl -qw net.ipv4.conf.all.rp_filter=1 net.ipv4.conf.net0.rp_filter=1 net.ipv4.conf.default.rp_filter=1
+ip -n right neighbour replace 192.0.2.251 lladdr \"$(cat /sys/class/net/net0/address)\" dev net0 nud permanent
+";
 
 /// A device is there with the connection, under the name that NetworkManager is told, and all traffic takes it.
 pub(crate) fn devices(world: &World) -> Result<()> {
