@@ -30,8 +30,15 @@ pub fn ipsec_secrets(profile: &Profile, ends: &ResolvedEnds) -> Option<Secret> {
             RightEnd::Any => None,
         };
         let family = ends.family();
-        let left = index(connection.leftid.as_ref()).unwrap_or_else(|| identity_of_address(left, family));
-        let right = index(connection.rightid.as_ref()).unwrap_or_else(|| identity_of_address(right, family));
+        let right_index = index(connection.rightid.as_ref());
+        let left = match &connection.leftid {
+            // What pluto takes from the certificate is not known here; the peer's identity tells the secret apart.
+            Some(own) if own.kind() == IdentityKind::FromCertificate && right_index.is_some() => {
+                "%any".into()
+            }
+            own => index(own.as_ref()).unwrap_or_else(|| identity_of_address(left, family)),
+        };
+        let right = right_index.unwrap_or_else(|| identity_of_address(right, family));
         push_entry(&mut text, &format!("{left} {right}"), "PSK", psk);
     }
     if let (Some(password), Some(user)) = (&profile.secrets.xauth_password, &connection.leftusername)

@@ -191,6 +191,12 @@ fn secrets_are_indexed_by_both_identities() {
             "192.0.2.1 192.0.2.2",
         ),
         (
+            &[("leftid", "%fromcert"), ("rightid", "@b")],
+            "192.0.2.1",
+            "192.0.2.2",
+            "%any @b",
+        ),
+        (
             &[("leftid", "CN=a, O=b"), ("rightid", "@[a group]")],
             "",
             "192.0.2.2",
