@@ -80,7 +80,7 @@ fn to_the_peer(world: &World) -> Result<()> {
         routes: &[
             "192.0.2.252 dev ipsec7",
             "from all to 192.0.2.252 fwmark 0x7 lookup 4500",
-            "192.0.2.252 dev net0",
+            "192.0.2.252 dev net0 proto static scope link",
         ],
     };
     kind.is_expected(world)?;
