@@ -26,9 +26,19 @@ pub(crate) fn raw_keys(world: &World) -> Result<()> {
         format!("leftrsasigkey={of_right}"),
         format!("rightrsasigkey={of_left}"),
     );
-    let further = ["authby=rsasig", "ikev2=insist", &own, &theirs];
-    peer::expect_psk_with(right, &further)?;
-    let data = format!("{ENDS}, ikev2=insist, leftrsasigkey={of_left}, rightrsasigkey={of_right}");
+    let options = [
+        "left=192.0.2.252",
+        "leftid=@right.example.org",
+        "right=192.0.2.251",
+        "rightid=@left.example.org",
+        "ikev2=insist",
+        &own,
+        &theirs,
+    ];
+    right.add_connection("peer", &options)?;
+    let data = format!(
+        "{ENDS}, ikev2=insist, rightsubnet=192.0.2.252/32, leftrsasigkey={of_left}, rightrsasigkey={of_right}"
+    );
     let profile = Profile::new("raw-keys", &data);
     profile.up(left)?;
     carries(world, &[(LEFT_V4, super::RIGHT_V4)])?;
