@@ -39,6 +39,12 @@ pub const FORWARDED: &[&str] = &[
     "SPI_OUT",
 ];
 
+/// Whether a report with this `PLUTO_VERB` is of use to anybody: that a connection is up, or caught by a trap. The kernel
+/// tells of what goes.
+pub fn is_of_use(verb: &str) -> bool {
+    parse_verb(verb).is_some_and(|verb| matches!(verb.action, Action::Up | Action::Route))
+}
+
 /// Most name servers or domains that are taken from a peer.
 const MAX_PEER_LIST: usize = 16;
 /// Most characters of a peer's banner.

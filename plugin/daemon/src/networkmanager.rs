@@ -5,7 +5,10 @@
     reason = "what zbus's proxy macro generates carries no documentation"
 )]
 
-use std::time::Duration;
+use std::{
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
 
 use nmstate_ipsec_core::ip_config::NetworkConfig;
 use zbus::{Connection, proxy::CacheProperties};
@@ -23,38 +26,61 @@ const TIME_OUT: Duration = Duration::from_secs(2);
     default_path = "/org/freedesktop/NetworkManager",
     gen_blocking = false
 )]
-trait NetworkManager {
+trait Manager {
     #[zbus(property)]
     fn version(&self) -> zbus::Result<String>;
 }
 
-/// `configuration` as far as the NetworkManager on `bus` accepts it.
-///
-/// An older one gets no routes where the peer assigned no address. Without a virtual device the kernel's
-/// policies take the packets from whatever route they follow; with one there is no telling them the way.
-pub async fn acceptable(bus: &Connection, mut configuration: NetworkConfig) -> NetworkConfig {
-    let lacks_address = configuration
-        .ip4
-        .as_ref()
-        .is_some_and(|ip4| ip4.address.is_none())
-        || configuration
-            .ip6
-            .as_ref()
-            .is_some_and(|ip6| ip6.address.is_none());
-    if !lacks_address || version(bus).await.is_none_or(|version| version >= ROUTES_ALONE) {
-        return configuration;
+/// The NetworkManager of this host. Its release is asked for while there is something else to wait for: when a
+/// connection has come up, NetworkManager is busy with it.
+#[derive(Debug, Default)]
+pub struct NetworkManager(Mutex<Option<(u32, u32)>>);
+
+impl NetworkManager {
+    /// Asks for the release; it may be another since the last time.
+    pub async fn ask(&self, bus: &Connection) {
+        let release = release(bus).await;
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = release;
     }
-    configuration.ip4.take_if(|ip4| ip4.address.is_none());
-    configuration.ip6.take_if(|ip6| ip6.address.is_none());
-    configuration.config.has_ip4 = configuration.ip4.is_some();
-    configuration.config.has_ip6 = configuration.ip6.is_some();
-    configuration
+
+    /// `configuration` as far as this NetworkManager accepts it.
+    ///
+    /// An older one gets no routes where the peer assigned no address. Without a virtual device the kernel's
+    /// policies take the packets from whatever route they follow; with one the daemon makes the routes itself.
+    pub async fn acceptable(&self, bus: &Connection, mut configuration: NetworkConfig) -> NetworkConfig {
+        let lacks_address = configuration
+            .ip4
+            .as_ref()
+            .is_some_and(|ip4| ip4.address.is_none())
+            || configuration
+                .ip6
+                .as_ref()
+                .is_some_and(|ip6| ip6.address.is_none());
+        if !lacks_address {
+            return configuration;
+        }
+        if self.known().is_none() {
+            self.ask(bus).await;
+        }
+        if self.known().is_none_or(|release| release >= ROUTES_ALONE) {
+            return configuration;
+        }
+        configuration.ip4.take_if(|ip4| ip4.address.is_none());
+        configuration.ip6.take_if(|ip6| ip6.address.is_none());
+        configuration.config.has_ip4 = configuration.ip4.is_some();
+        configuration.config.has_ip6 = configuration.ip6.is_some();
+        configuration
+    }
+
+    fn known(&self) -> Option<(u32, u32)> {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// Major and minor number, if NetworkManager says them.
-async fn version(bus: &Connection) -> Option<(u32, u32)> {
+async fn release(bus: &Connection) -> Option<(u32, u32)> {
     let asked = async {
-        let proxy = NetworkManagerProxy::builder(bus)
+        let proxy = ManagerProxy::builder(bus)
             .cache_properties(CacheProperties::No)
             .build()
             .await

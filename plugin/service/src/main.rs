@@ -68,6 +68,7 @@ async fn serve(arguments: &Arguments) -> zbus::Result<()> {
         .await?;
     // The name comes last: whoever finds it finds everything behind it.
     bus::take_name(&broker, &arguments.bus_name).await?;
+    bus::wake_daemon(&system).await?;
     if arguments.debug {
         say(format_args!("serving as {}", arguments.bus_name));
     }

@@ -108,6 +108,12 @@ impl Profile {
                 "a pre-shared key of its own in a profile with connection.permissions",
             ));
         }
+        if connection.uses_xauth() && self.secrets.xauth_password.is_none() {
+            return Err(InvalidProfile::hidden(
+                "xauthpassword",
+                "a password of its own in a profile with connection.permissions",
+            ));
+        }
         Ok(())
     }
 

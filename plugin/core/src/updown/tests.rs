@@ -2,6 +2,21 @@ use proptest::prelude::*;
 
 use super::*;
 
+#[test]
+fn pluto_waits_only_for_reports_that_are_of_use() {
+    for (verb, of_use) in [
+        ("up-client", true),
+        ("up-host-v6", true),
+        ("route-client", true),
+        ("prepare-client", false),
+        ("down-client-v6", false),
+        ("unroute-host", false),
+        ("", false),
+    ] {
+        assert_eq!(is_of_use(verb), of_use, "{verb}");
+    }
+}
+
 /// The variables of an established tunnel, with some replaced.
 fn variables(replaced: &[(&'static str, &str)]) -> Vec<(String, String)> {
     let mut variables: Vec<(String, String)> = [

@@ -22,7 +22,8 @@ use tokio::sync::{Notify, broadcast, mpsc, oneshot, watch};
 use zbus::names::OwnedUniqueName;
 
 use crate::{
-    addresses, client::Client, history::History, kernel, libreswan::Libreswan, routing::Routings, systemd,
+    addresses, client::Client, history::History, kernel, libreswan::Libreswan,
+    networkmanager::NetworkManager, routing::Routings, systemd,
 };
 use worker::{Request, Worker};
 
@@ -54,6 +55,8 @@ pub struct Host {
     pub history: History,
     /// Tells that an address of the host has come or gone.
     pub addresses: watch::Sender<()>,
+    /// Whoever is told of the connections.
+    pub networkmanager: NetworkManager,
     /// Rules and routes of connections with a virtual device.
     pub routings: Routings,
     /// Tells the registry of connections of ours that have lost their IKE SA, by their names in pluto.
@@ -72,6 +75,7 @@ impl Host {
             recheck: Notify::new(),
             history: History::default(),
             addresses: watch::Sender::new(()),
+            networkmanager: NetworkManager::default(),
             routings: Routings::default(),
             orphans: broadcast::Sender::new(ORPHANS),
         }

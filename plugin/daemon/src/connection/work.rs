@@ -193,11 +193,15 @@ pub(super) async fn load(
     }
     // Listening makes pluto look at addresses and secrets again. It does not matter which of the two
     // comes first: the connection is not used before both are done.
-    let (running, added) = tokio::join!(host.libreswan.listen(), add(host, profile, configuration.clone()));
+    let (running, added, ()) = tokio::join!(
+        host.libreswan.listen(),
+        add(host, profile, configuration.clone()),
+        host.networkmanager.ask(&host.bus)
+    );
     let added = if running? {
         added
     } else if !may_start {
-        let detail = format!("{} is to be started by whoever stopped it", systemd::IPSEC_UNIT);
+        let detail = format!("whoever stopped {} starts it again", systemd::IPSEC_UNIT);
         return Err(Reason::PlutoDown { detail });
     } else {
         start_pluto(host).await?;

@@ -27,7 +27,7 @@ use super::{
 use crate::{
     client::Client,
     kernel::{self, KernelFacts},
-    networkmanager, resolve,
+    resolve,
 };
 
 /// A listing that was taken this soon after a tunnel came up may be older than pluto's last step of it.
@@ -357,10 +357,11 @@ impl Worker {
             .filter(|report| on_demand || report.verb.action == Action::Up)
             .cloned()
             .collect();
+        let host = &self.host;
         let wanted = ip_config::network_config(profile, ends, &reports);
-        let configuration = networkmanager::acceptable(&self.host.bus, wanted.clone()).await;
+        let configuration = host.networkmanager.acceptable(&host.bus, wanted.clone()).await;
         let routing = ip_config::Routing::new(&wanted, &configuration, &reports);
-        if let Err(error) = self.host.routings.put(&self.uuid, routing) {
+        if let Err(error) = host.routings.put(&self.uuid, routing) {
             tracing::error!(ipsec_connection = %profile.id, ipsec_uuid = %self.uuid, nm_connection = %self.uuid, "failed to route the traffic of '{}' into its device: {error}", profile.id);
         }
         current

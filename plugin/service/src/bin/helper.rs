@@ -6,13 +6,20 @@
 use std::{collections::HashMap, time::Duration};
 
 use nm_libreswan_service::{bus, say::say};
-use nmstate_ipsec_core::{daemon_api::HelperProxy, updown::FORWARDED};
+use nmstate_ipsec_core::{
+    daemon_api::HelperProxy,
+    updown::{FORWARDED, is_of_use},
+};
 use zbus::proxy::CacheProperties;
 
 /// How long pluto is kept waiting at most, when the bus hangs.
 const TIME_OUT: Duration = Duration::from_secs(2);
 
 fn main() {
+    // pluto waits for every run, also for those of which there is nothing to say.
+    if !std::env::var("PLUTO_VERB").is_ok_and(|verb| is_of_use(&verb)) {
+        return;
+    }
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return say(format_args!("failed to start: {error}")),
