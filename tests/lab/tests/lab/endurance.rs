@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use lab::agent::wait_until;
 use lab::peer;
 use lab::world::{BEHIND_V4, Host, LEFT_V4, RIGHT_V4, World};
@@ -37,28 +37,39 @@ const BESIDE: Profile = Profile {
 /// What somebody else's connection leads to.
 const BEHIND_OF_THEIRS: &str = "198.51.100.2";
 
-/// Twenty IKE and twenty child rekeys from each end lose no packet and leave one pair of SAs.
+/// Twenty IKE and twenty child rekeys from each end leave one pair of SAs. IKE rekeys lose no packet. A child rekey may
+/// lose one at most: libreswan's responder sends on the new SA as soon as it has answered, and the initiator can receive
+/// on it only when it has read the answer, which takes a good part of the interval between two packets here.
 pub(crate) fn rekeys(world: &World) -> Result<()> {
     connect(world)?;
     let (left, right) = (world.left(), world.right());
-    let ping = left
-        .command(["ping", "-n", "-i", "0.2", RIGHT_V4])
-        .spawn("/run/lab/ping")?;
     world
         .agent()
         .put("/run/lab/rekeys.sh", 0o600, REKEYS.as_bytes())?;
-    for (host, run, name) in [
-        (left, "/run/pluto", &*HOST.pluto_name()),
-        (right, "/run/right", "peer"),
-    ] {
-        host.command(["bash", "-eu", "/run/lab/rekeys.sh", run, name, "20"])
-            .timeout(Duration::from_secs(300))
-            .run()
-            .with_context(|| format!("rekeying {name}"))?;
+    let (ours, theirs) = (
+        (left, "/run/pluto", HOST.pluto_name()),
+        (right, "/run/right", "peer".to_owned()),
+    );
+    for kind in ["ike", "child"] {
+        let ping = left
+            .command(["ping", "-n", "-i", "0.2", RIGHT_V4])
+            .spawn("/run/lab/ping")?;
+        for (host, run, name) in [&ours, &theirs] {
+            host.command(["bash", "-eu", "/run/lab/rekeys.sh", run, name, kind, "20"])
+                .timeout(Duration::from_secs(300))
+                .run()
+                .with_context(|| format!("rekeying {name}"))?;
+        }
+        ping.signal(SIGINT)?;
+        ping.wait(PATIENCE)?;
+        let said = world.agent().get(&ping.stdout)?;
+        let longest = longest_gap(&String::from_utf8_lossy(&said))?;
+        let most = u32::from(kind == "child");
+        ensure!(
+            longest <= most,
+            "{kind} rekeys: {longest} packets in a row were lost"
+        );
     }
-    ping.signal(SIGINT)?;
-    ping.wait(PATIENCE)?;
-    no_answer_is_missing(&String::from_utf8_lossy(&world.agent().get(&ping.stdout)?))?;
     is_one_connection(left)?;
     ensure!(
         left.spis()? == right.spis()?,
@@ -180,13 +191,12 @@ fn expect_neighbours(right: Host<'_>) -> Result<()> {
     right
         .shell(&format!("ip address add {BEHIND_OF_THEIRS}/32 dev behind"))
         .run()?;
-    let ends = peer::PSK_PEER
-        .iter()
-        .filter(|option| !option.starts_with("type="));
-    let ends: Vec<&str> = ends.copied().collect();
     for address in [BEHIND_V4, BEHIND_OF_THEIRS] {
         let subnet = format!("leftsubnet={address}/32");
-        right.add_connection(&format!("peer-{address}"), &[&ends[..], &[&subnet]].concat())?;
+        right.add_connection(
+            &format!("peer-{address}"),
+            &[&peer::PSK_PEER[..], &["ikev2=insist", &subnet]].concat(),
+        )?;
     }
     Ok(())
 }
@@ -242,31 +252,26 @@ fn connect(world: &World) -> Result<()> {
     common::is_encrypted(world)
 }
 
-/// Between the first answer and the last there is one to every packet.
-fn no_answer_is_missing(said: &str) -> Result<()> {
-    let answered = said.lines().filter_map(|line| {
+/// How many packets in a row were not answered at most, between the first answer and the last.
+fn longest_gap(said: &str) -> Result<u32> {
+    let number = |line: &str| {
         line.split_once(" icmp_seq=")?
             .1
             .split(' ')
             .next()?
             .parse::<u32>()
             .ok()
-    });
-    let answered: Vec<u32> = answered.collect();
-    let expected: Vec<u32> = (1..).take(answered.len()).collect();
-    ensure!(answered.len() > 50, "only {} packets were sent", answered.len());
-    let first = answered
-        .iter()
-        .zip(&expected)
-        .find(|(answer, expected)| answer != expected);
-    if let Some((_, missing)) = first {
-        let counted = said.lines().find(|line| line.contains("packet loss"));
-        bail!(
-            "there is no answer to packet {missing}: {}",
-            counted.unwrap_or(said)
-        );
-    }
-    Ok(())
+    };
+    let answered: Vec<u32> = said.lines().filter_map(number).collect();
+    ensure!(
+        answered.len() > 50,
+        "only {} packets were answered",
+        answered.len()
+    );
+    let gaps = answered
+        .windows(2)
+        .map(|pair| pair[1].saturating_sub(pair[0] + 1));
+    Ok(gaps.max().unwrap_or_default())
 }
 
 /// One pair of SAs, one process, one connection in pluto, and NetworkManager calls it activated.

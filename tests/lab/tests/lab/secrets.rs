@@ -57,7 +57,10 @@ const SIGTERM: i32 = 15;
 pub(crate) fn stay_secret(world: &World) -> Result<()> {
     let (left, right) = (world.left(), world.right());
     right.set_psk(SECRET)?;
-    right.add_connection("peer", &lab::peer::PSK_PEER)?;
+    right.add_connection(
+        "peer",
+        &[&lab::peer::PSK_PEER[..], &["ikev2=insist", "type=transport"]].concat(),
+    )?;
     let agent = world.agent();
     agent.put(PATTERN, 0o600, format!("{SECRET}\n").as_bytes())?;
     PROFILE.load(world)?;

@@ -1,6 +1,6 @@
-# Called with pluto's run directory, a connection's name and a number: has pluto rekey the connection's IKE SA that often,
-# then its child SAs, each as soon as the last rekey has left one IKE SA and one pair of child SAs, all new.
-run=$1 name=$2 times=$3
+# Called with pluto's run directory, a connection's name, "ike" or "child", and a number: has pluto rekey the connection's
+# IKE SA or its child SAs that often, each as soon as the last rekey has left one IKE SA, or one pair of child SAs, all new.
+run=$1 name=$2 kind=$3 times=$4
 
 whack() { /usr/libexec/ipsec/whack --ctlsocket "$run/pluto.ctl" "$@"; }
 # libreswan 5 renamed it.
@@ -24,12 +24,13 @@ await_others() {
 }
 
 for _ in $(seq "$times"); do
-    before=$(ike_sas)
-    whack --name "$name" --rekey-ike >/dev/null
-    await_others ike_sas 1 "$before"
-done
-for _ in $(seq "$times"); do
-    before=$(child_sas)
-    whack --name "$name" $child >/dev/null
-    await_others child_sas 2 "$before"
+    if [ "$kind" = ike ]; then
+        before=$(ike_sas)
+        whack --name "$name" --rekey-ike >/dev/null
+        await_others ike_sas 1 "$before"
+    else
+        before=$(child_sas)
+        whack --name "$name" $child >/dev/null
+        await_others child_sas 2 "$before"
+    fi
 done
