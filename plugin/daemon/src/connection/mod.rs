@@ -1,5 +1,6 @@
 //! Every connection that was ever asked for: one worker each, which does one thing after the other.
 
+mod activation;
 pub mod machine;
 mod unload;
 mod work;

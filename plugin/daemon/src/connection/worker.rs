@@ -14,13 +14,13 @@ use nmstate_ipsec_core::{
 };
 use tokio::{
     sync::{mpsc, oneshot},
-    task::JoinHandle,
     time::Instant,
 };
 use zbus::names::OwnedUniqueName;
 
 use super::{
     Host,
+    activation::{Activation, Background},
     machine::{self, After, Effect, Event, Phase, State},
     unload, work,
 };
@@ -54,33 +54,6 @@ pub(super) enum Request {
     Pluto(bool),
     /// Work in the background has ended; the number tells which.
     Ended(u64, Box<Event>),
-}
-
-/// One wish to have the connection up.
-#[derive(Debug)]
-struct Activation {
-    /// Told apart from others by this.
-    number: u64,
-    profile: Arc<Profile>,
-    client: Client,
-    since: Instant,
-    watch: JoinHandle<()>,
-}
-
-impl Drop for Activation {
-    fn drop(&mut self) {
-        self.watch.abort();
-    }
-}
-
-/// Work in the background, given up when dropped; a program that it runs is killed then.
-#[derive(Debug)]
-struct Background(JoinHandle<()>);
-
-impl Drop for Background {
-    fn drop(&mut self) {
-        self.0.abort();
-    }
 }
 
 /// One connection.
@@ -208,7 +181,12 @@ impl Worker {
     }
 
     async fn wish(&mut self, profile: Profile, client: Client, wish: Event) {
-        let activation = self.watched(profile, client);
+        self.activations += 1;
+        let (number, to_self) = (self.activations, self.to_self.clone());
+        let activation = Activation::begin(number, profile, client, move || {
+            // The worker ends only with the daemon.
+            let _ = to_self.send(Request::ClientGone(number));
+        });
         if let (Phase::Up(ends, reports), Some(current)) = (&self.state.phase, &mut self.current)
             && current.profile == activation.profile
         {
@@ -407,26 +385,5 @@ impl Worker {
         self.host
             .history
             .keep(id, uuid, reason.code(), &reason.to_string());
-    }
-
-    /// An activation that is withdrawn when its client leaves the bus.
-    fn watched(&mut self, profile: Profile, client: Client) -> Activation {
-        self.activations += 1;
-        let (number, to_self, watched) = (self.activations, self.to_self.clone(), client.clone());
-        let watch = tokio::spawn(async move {
-            match watched.gone().await {
-                Ok(()) => {
-                    let _ = to_self.send(Request::ClientGone(number));
-                }
-                Err(error) => tracing::warn!("failed to watch the client of a connection: {error}"),
-            }
-        });
-        Activation {
-            number,
-            profile: Arc::new(profile),
-            client,
-            since: Instant::now(),
-            watch,
-        }
     }
 }
