@@ -2,13 +2,10 @@
 
 use anyhow::{Context, Result, ensure};
 use lab::agent::wait_until;
-use lab::image::Image;
 use lab::peer;
 use lab::world::{LEFT_V4, RIGHT_V4, World};
-use serde_json::json;
 
 use super::{Kind, carries, made_of, ping, told_of};
-use crate::told;
 
 /// Puts a router that translates addresses between left and the bridge: it answers for right, and right sees
 /// it in left's place, as 192.0.2.253.
@@ -81,15 +78,6 @@ fn is_in_udp(world: &World, kind: &Kind<'_>) -> Result<()> {
 /// Up is a trap; the first packet brings the SAs, and taking it down leaves nothing, with SAs or without.
 pub(crate) fn on_demand(world: &World) -> Result<()> {
     let (left, right) = (world.left(), world.right());
-    let has_ip4 = world.image() == Image::Trixie;
-    let config =
-        json!({"gateway": told::number(RIGHT_V4)?, "tundev": "_none_", "has-ip4": has_ip4, "has-ip6": false});
-    // Before there are SAs nobody has said where packets go next.
-    let routes = json!([told::route("198.51.100.0/24", "0.0.0.0", None)?]);
-    let told = match has_ip4 {
-        true => json!({"Config": config, "Ip4Config": {"routes": routes, "never-default": true}}),
-        false => json!({"Config": config}),
-    };
     let kind = Kind {
         profile: Kind::psk(
             "on-demand",
@@ -97,7 +85,7 @@ pub(crate) fn on_demand(world: &World) -> Result<()> {
         ),
         peer: &["ikev2=insist", "leftsubnet=198.51.100.0/24"],
         traffic: &[(LEFT_V4, "198.51.100.1")],
-        told,
+        told: told_of(world, &["198.51.100.0/24"], None)?,
         routes: &[],
     };
     for is_used in [false, true] {
