@@ -7,7 +7,6 @@ use lab::agent::wait_until;
 use lab::peer;
 use lab::profile::Profile;
 use lab::world::{LEFT_V4, RIGHT_V4, World};
-use serde_json::Value;
 
 use crate::common;
 
@@ -45,18 +44,7 @@ pub(crate) fn name_is_taken(world: &World) -> Result<()> {
     profile.add(left)?;
     let output = profile.activate(left)?;
     ensure!(!output.success(), "the profile has come up: {}", output.stdout);
-    let entry = left
-        .command([
-            "journalctl",
-            "-b",
-            "-o",
-            "json",
-            "-n",
-            "1",
-            "IPSEC_CONNECTION=hosta_conn",
-        ])
-        .run()?;
-    let entry: Value = serde_json::from_str(&entry)?;
+    let entry = common::last_reason(left, peer::INTERFACE)?;
     ensure!(entry["IPSEC_REASON"] == "name-taken", "another reason: {entry}");
     let of_theirs = |status: &str| -> Vec<String> {
         let lines = status.lines().filter(|line| line.contains(NAME));

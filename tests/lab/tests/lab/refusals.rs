@@ -7,6 +7,7 @@ use lab::document::Document;
 use lab::peer::{self, PSK};
 use lab::profile::Profile;
 use lab::world::{Host, World};
+use serde_json::Value;
 
 use crate::common;
 
@@ -79,19 +80,43 @@ pub(crate) fn reasons(world: &World) -> Result<()> {
     left.shell("ip neighbour add 192.0.2.9 lladdr 02:00:00:00:00:09 dev net0")
         .run()?;
     let nobody = "left=192.0.2.251, right=192.0.2.9, ikev2=insist";
-    for (name, data, psk, code) in [
+    let cases = [
         ("wrong-psk", GOOD, "not the psk", "authentication-refused"),
         ("no-certificate", unknown_certificate, PSK, "certificate-missing"),
         ("no-name", unknown_name, PSK, "name-unresolved"),
         ("nobody", nobody, PSK, "peer-silent"),
-    ] {
+    ];
+    for (name, data, psk, code) in cases {
         fails_with(left, name, data, psk, code)?;
     }
+    daemon_keeps(left, &cases.map(|(name, _, _, code)| (name, code)))?;
 
     left.shell("systemctl mask --runtime --now ipsec.service").run()?;
     fails_with(left, "no-pluto", GOOD, PSK, "pluto-down")?;
     left.shell("systemctl unmask --runtime ipsec.service").run()?;
     comes_up_after_all(left)
+}
+
+/// Whoever asks the daemon gets the names and codes of the last failures, the oldest first, each with a text.
+fn daemon_keeps(left: Host<'_>, expected: &[(&str, &str)]) -> Result<()> {
+    let manager = [
+        "org.nmstate.Ipsec1",
+        "/org/nmstate/Ipsec1",
+        "org.nmstate.Ipsec1.Manager",
+    ];
+    let call = ["busctl", "--json=short", "call"];
+    let said = left
+        .command(call.into_iter().chain(manager).chain(["RecentFailures"]))
+        .run()?;
+    let answer: Value = serde_json::from_str(&said).with_context(|| format!("reading {said}"))?;
+    let kept = answer["data"][0].as_array().context("no list of failures")?;
+    let kept: Vec<(&str, &str)> = kept
+        .iter()
+        .filter(|failure| failure[4].as_str().is_some_and(|text| !text.is_empty()))
+        .filter_map(|failure| Some((failure[1].as_str()?, failure[3].as_str()?)))
+        .collect();
+    ensure!(kept == expected, "the daemon keeps {kept:?}, not {expected:?}");
+    Ok(())
 }
 
 /// A document with a wrong key fails; the next one with the right key comes up, pluto having been stopped meanwhile.
