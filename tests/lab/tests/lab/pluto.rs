@@ -27,7 +27,8 @@ fn profile() -> Profile {
         .property("connection.uuid", UUID)
 }
 
-/// Somebody else's connection that has the name of ours is neither replaced nor removed.
+/// Somebody else's connection that has the name of ours is neither replaced nor removed. What the plugin written in C
+/// made of the same profile is taken over.
 pub(crate) fn name_is_taken(world: &World) -> Result<()> {
     let left = world.left();
     peer::expect_psk(world.right())?;
@@ -57,6 +58,12 @@ pub(crate) fn name_is_taken(world: &World) -> Result<()> {
     );
 
     left.whack(["--name", NAME, "--delete"]).run()?;
+    let of_the_c_plugin = [
+        &theirs[..],
+        &["leftupdown=/usr/libexec/nm-libreswan-service-helper"],
+    ]
+    .concat();
+    left.add_connection(UUID, &of_the_c_plugin)?;
     let output = profile.activate(left)?;
     ensure!(
         output.success(),
@@ -64,6 +71,11 @@ pub(crate) fn name_is_taken(world: &World) -> Result<()> {
         output.stderr
     );
     common::is_encrypted(world)?;
+    let status = left.whack(["--status"]).run()?;
+    ensure!(
+        !status.contains(UUID),
+        "pluto still has the connection of the C plugin:\n{status}"
+    );
     profile.delete(left)?;
     profile.ensure_gone(left)
 }
