@@ -158,7 +158,10 @@ pub(crate) fn wrong_then_right(world: &World) -> Result<()> {
 
 /// The good profile comes up: what failed before has left nothing in its way. pluto is started for it.
 fn comes_up_after_all(left: Host<'_>) -> Result<()> {
-    profile("good", GOOD, PSK).up(left)?;
+    // Starting pluto takes a good part of the short limit.
+    profile("good", GOOD, PSK)
+        .property("vpn.timeout", "60")
+        .up(left)?;
     left.ping("192.0.2.252")
 }
 
