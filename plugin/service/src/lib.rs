@@ -8,6 +8,7 @@ pub mod arguments;
 pub mod bus;
 pub mod configuration;
 pub mod lifecycle;
+pub mod linger;
 pub mod plugin;
 pub mod question;
 pub mod relay;

@@ -1,6 +1,6 @@
 //! `nm-libreswan-service`: started by NetworkManager, once for each connection.
 
-use std::{process::ExitCode, time::Duration};
+use std::process::ExitCode;
 
 use futures_util::StreamExt;
 use nm_libreswan_service::{
@@ -19,12 +19,6 @@ use zeroizing_alloc::ZeroAlloc;
 /// what it held, so all memory is wiped when it is given back.
 #[global_allocator]
 static ALLOCATOR: ZeroAlloc<std::alloc::System> = ZeroAlloc(std::alloc::System);
-
-/// How long an idle process with a lasting name stays, as plugins of the base class do.
-const LINGER: Duration = Duration::from_secs(180);
-
-/// How long one stays after its connection whose name is for one connection only: nobody will call it again.
-const LINGER_AFTER: Duration = Duration::from_secs(2);
 
 fn main() -> ExitCode {
     match start() {
@@ -73,11 +67,7 @@ async fn serve(arguments: &Arguments) -> zbus::Result<()> {
         say(format_args!("serving as {}", arguments.bus_name));
     }
 
-    let linger_after = if arguments.bus_name.contains(".Connection_") {
-        LINGER_AFTER
-    } else {
-        LINGER
-    };
+    let serves_one = arguments.bus_name.contains(".Connection_");
     let idle = plugin.get().await;
     let mut daemon_was_lost = false;
     while !idle.is_done() {
@@ -95,7 +85,7 @@ async fn serve(arguments: &Arguments) -> zbus::Result<()> {
                 if gone && !arguments.persist { tell(&plugin, Event::CallerGone).await? }
             }
             () = system.closed() => return Err(zbus::Error::Failure("the system bus has closed the connection".into())),
-            () = idle.idle_for(LINGER, linger_after), if !arguments.persist => tell(&plugin, Event::Idle).await?,
+            () = idle.idle(serves_one), if !arguments.persist => tell(&plugin, Event::Idle).await?,
         }
     }
     // Leaving the bus by name first: what was emitted is then on its way before the name is gone.

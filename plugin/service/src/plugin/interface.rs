@@ -15,6 +15,7 @@ use zbus::object_server::SignalEmitter;
 use super::{Plugin, text};
 use crate::{
     lifecycle::{Event, State},
+    linger::Visit,
     question::Question,
     say::say,
 };
@@ -47,6 +48,7 @@ impl Plugin {
 
     /// The name of the setting that lacks secrets, or nothing.
     fn need_secrets(&self, settings: Settings) -> String {
+        self.note(Visit::Called);
         if profile::needs_secrets(&settings) {
             "vpn".into()
         } else {
@@ -59,6 +61,9 @@ impl Plugin {
         &self,
         #[zbus(signal_emitter)] emitter: SignalEmitter<'_>,
     ) -> Result<(), PluginError> {
+        if self.current() == State::Init {
+            self.note(Visit::Dismissed);
+        }
         let served = {
             let _turn = self.turn.lock().await;
             let served = self.served();

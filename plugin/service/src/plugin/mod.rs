@@ -2,22 +2,20 @@
 
 mod interface;
 
-use std::{
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
-};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use nmstate_ipsec_core::{
     contract::PluginError,
     daemon_api::ManagerProxy,
     profile::{SecretKey, Settings},
 };
-use tokio::{sync::watch, time::timeout};
+use tokio::{sync::watch, time::sleep};
 use zbus::object_server::SignalEmitter;
 
 use crate::{
     configuration::Configuration,
     lifecycle::{self, Effect, Event, State},
+    linger::{Visit, linger},
     say::say,
 };
 
@@ -25,6 +23,8 @@ use crate::{
 pub struct Plugin {
     daemon: ManagerProxy<'static>,
     state: watch::Sender<State>,
+    /// What NetworkManager has wanted so far.
+    visit: watch::Sender<Visit>,
     /// Held while a connection is handed to the daemon, so that what takes it down comes after that.
     turn: tokio::sync::Mutex<()>,
     /// The profile that is being served, secrets and all: kept to register it again with a daemon that was
@@ -40,6 +40,7 @@ impl Plugin {
         Self {
             daemon,
             state: watch::Sender::new(State::Init),
+            visit: watch::Sender::new(Visit::Never),
             turn: tokio::sync::Mutex::default(),
             settings: Mutex::new(None),
             told: Mutex::new(None),
@@ -152,23 +153,24 @@ impl Plugin {
         }
     }
 
-    /// Ends when nothing was wanted of the plugin for as long as `before` its connection, or `after` it.
-    pub async fn idle_for(&self, before: Duration, after: Duration) {
-        let mut state = self.state.subscribe();
-        // The sender lives in `self`, so that waiting cannot fail.
-        while state.wait_for(|state| state.is_idle()).await.is_ok() {
-            let linger = if self.current() == State::Stopped {
-                after
-            } else {
-                before
-            };
-            if timeout(linger, state.wait_for(|state| !state.is_idle()))
-                .await
-                .is_err()
-            {
-                return;
+    /// Ends when nothing was wanted of the plugin for as long as [`linger`] says.
+    pub async fn idle(&self, serves_one: bool) {
+        let (mut state, mut visit) = (self.state.subscribe(), self.visit.subscribe());
+        loop {
+            let now = *state.borrow_and_update();
+            let linger = linger(serves_one, now, *visit.borrow_and_update());
+            // The senders live in `self`, so that waiting for a change cannot fail.
+            tokio::select! {
+                () = sleep(linger), if now.is_idle() => return,
+                _ = state.changed() => {}
+                _ = visit.changed() => {}
             }
         }
+    }
+
+    /// Keeps in mind what NetworkManager has come for.
+    fn note(&self, visit: Visit) {
+        self.visit.send_replace(visit);
     }
 
     /// Whether NetworkManager has been told that the connection is up.
