@@ -83,7 +83,60 @@ fn permits(list: &str, user: &str, nickname: &Nickname) -> bool {
 mod tests {
     use super::*;
 
-    use std::os::unix::fs::PermissionsExt;
+    use std::{collections::HashMap, os::unix::fs::PermissionsExt};
+
+    use zbus::zvariant::{OwnedValue, Value};
+
+    /// A profile of alice and bob that names a certificate.
+    fn of_alice_and_bob() -> Settings {
+        let owned = |value: Value<'_>| OwnedValue::try_from(value).unwrap();
+        let data = HashMap::from([
+            ("right", "192.0.2.252"),
+            ("leftcert", "laptop"),
+            ("ikev2", "insist"),
+        ]);
+        let connection = [
+            ("id", owned("laptops".into())),
+            ("uuid", owned("5b2b1ea8-0000-4000-8000-000000000001".into())),
+            ("permissions", owned(vec!["user:alice:", "user:bob:"].into())),
+        ];
+        let vpn = [
+            (
+                "service-type",
+                owned("org.freedesktop.NetworkManager.libreswan".into()),
+            ),
+            ("data", owned(data.into())),
+        ];
+        let section = |pairs: Vec<(&str, OwnedValue)>| {
+            pairs
+                .into_iter()
+                .map(|(key, value)| (key.to_owned(), value))
+                .collect()
+        };
+        Settings::from([
+            ("connection".to_owned(), section(connection.to_vec())),
+            ("vpn".to_owned(), section(vpn.to_vec())),
+        ])
+    }
+
+    #[test]
+    fn a_profile_of_several_users_needs_a_line_for_each() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("list");
+        for (list, admitted) in [
+            ("", false),
+            ("alice laptop\n", false),
+            ("alice laptop\nbob laptop\n", true),
+        ] {
+            fs::write(&path, list).unwrap();
+            fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
+            let judged = admit(&of_alice_and_bob(), &path);
+            assert_eq!(judged.is_ok(), admitted, "{list:?}: {judged:?}");
+            if let Err(error) = judged {
+                assert!(error.contains("laptop") && error.contains("list"), "{error}");
+            }
+        }
+    }
 
     #[test]
     fn a_certificate_is_given_to_one_user_by_its_whole_name() {
