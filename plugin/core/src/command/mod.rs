@@ -351,8 +351,12 @@ impl Kept {
         }
     }
 
-    fn text(&self) -> String {
-        String::from_utf8_lossy(&self.bytes[self.bytes.len().saturating_sub(self.limit)..]).into_owned()
+    /// What is kept as text, without a second copy of it where it is text already.
+    fn text(mut self) -> String {
+        let surplus = self.bytes.len().saturating_sub(self.limit);
+        self.bytes.drain(..surplus);
+        String::from_utf8(self.bytes)
+            .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())
     }
 }
 
