@@ -246,6 +246,33 @@ async fn calls_out_of_turn_get_the_specifications_errors() {
     assert_eq!(manager.plugin.state().await.unwrap(), ServiceState::Init.number());
 }
 
+#[tokio::test]
+async fn what_an_earlier_daemon_left_behind_is_taken_away_and_the_call_is_answered() {
+    let dir = std::env::temp_dir().join(format!("nmstate-ipsec-left-{}", std::process::id()));
+    std::fs::create_dir_all(&dir).unwrap();
+    let left = |uuid: &str| dir.join(format!("nmstate-ipsec-{uuid}.secrets"));
+    let (asked, other) = (
+        "5b2b1ea8-0000-4000-8000-000000000001",
+        "6d9b2d80-0000-4000-8000-000000000002",
+    );
+    for uuid in [asked, other] {
+        std::fs::write(left(uuid), "").unwrap();
+    }
+    let (daemon, client) = pair(|builder| builder).await;
+    let nowhere = PathBuf::from("/nonexistent");
+    let host = Host::new(Libreswan::at(&nowhere), daemon.clone(), dir.clone(), nowhere);
+    bus::serve(&daemon, &Arc::new(Registry::new(host))).await.unwrap();
+    let manager = ManagerProxy::builder(&client)
+        .cache_properties(zbus::proxy::CacheProperties::No)
+        .build()
+        .await
+        .unwrap();
+    let answered = tokio::time::timeout(std::time::Duration::from_secs(30), manager.deactivate(asked)).await;
+    answered.expect("Deactivate was not answered").unwrap();
+    assert!(!left(asked).exists() && left(other).exists());
+    std::fs::remove_dir_all(dir).unwrap();
+}
+
 /// A daemon that knows the one right key.
 #[derive(Default)]
 struct Doorkeeper {

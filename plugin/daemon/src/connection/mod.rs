@@ -200,16 +200,21 @@ impl Registry {
 
     /// Takes the connection down as far as `client` wanted it; ends when pluto has nothing left of that.
     pub async fn deactivate(&self, uuid: &Uuid, client: Option<OwnedUniqueName>) {
-        let (done, wait) = oneshot::channel();
-        {
+        let asked = {
             let entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
-            if let Some(entry) = entries.get(uuid) {
+            entries.get(uuid).map(|entry| {
+                let (done, wait) = oneshot::channel();
                 let _ = entry.requests.send(Request::Deactivate(client, done));
+                wait
+            })
+        };
+        match asked {
+            Some(wait) => {
+                // A worker ends only with its registry.
+                let _ = wait.await;
             }
-        }
-        // Nobody sends if the connection is not known here; an earlier daemon may have left it behind.
-        if wait.await.is_err() {
-            unload::sweep(&self.host, |short| short == uuid.short()).await;
+            // An earlier daemon may have left it behind.
+            None => unload::sweep(&self.host, |short| short == uuid.short()).await,
         }
     }
 
