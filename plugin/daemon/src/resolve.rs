@@ -43,14 +43,7 @@ pub async fn until_moved(connection: &Connection, ends: &ResolvedEnds, addresses
         return std::future::pending().await;
     }
     let mut changes = addresses.subscribe();
-    let left = match ends.left {
-        LeftEnd::Ip(address) => Some(address),
-        LeftEnd::DefaultRoute => None,
-    };
-    let right = match ends.right {
-        RightEnd::Ip(address) => Some(address),
-        RightEnd::Any => None,
-    };
+    let (left, right) = (ends.left.address(), ends.right.address());
     loop {
         tokio::select! {
             // The sender lives as long as the daemon.

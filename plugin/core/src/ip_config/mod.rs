@@ -11,7 +11,7 @@ pub use routing::{Detour, KernelRoute, Routing};
 use crate::{
     connection::{Family, InterfaceName, IpsecInterface, Subnet, value::policy::Mtu},
     profile::{IpMethod, Profile},
-    render::{ResolvedEnds, RightEnd},
+    render::ResolvedEnds,
     updown::Updown,
 };
 
@@ -161,10 +161,7 @@ struct Facts<'a> {
 
 impl<'a> Facts<'a> {
     fn new(profile: &'a Profile, ends: &ResolvedEnds, updowns: &'a [Updown]) -> Self {
-        let peer_of_profile = match ends.right {
-            RightEnd::Ip(address) => Some(address),
-            RightEnd::Any => None,
-        };
+        let peer_of_profile = ends.right.address();
         let peer = updowns.iter().find_map(|updown| updown.peer).or(peer_of_profile);
         let mut remote: Vec<Subnet> = Vec::new();
         for subnet in updowns.iter().filter_map(|updown| updown.peer_client) {

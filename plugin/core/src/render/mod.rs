@@ -35,6 +35,26 @@ pub enum RightEnd {
     Any,
 }
 
+impl LeftEnd {
+    /// The address, if it is not pluto's to find.
+    pub fn address(self) -> Option<IpAddr> {
+        match self {
+            Self::Ip(address) => Some(address),
+            Self::DefaultRoute => None,
+        }
+    }
+}
+
+impl RightEnd {
+    /// The address, if it is not anybody's.
+    pub fn address(self) -> Option<IpAddr> {
+        match self {
+            Self::Ip(address) => Some(address),
+            Self::Any => None,
+        }
+    }
+}
+
 /// Both ends once names are resolved. pluto gets addresses only: it resolves names once, in one family, and blocks
 /// while it does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use zeroize::Zeroizing;
 
-use super::{LeftEnd, ResolvedEnds, RightEnd, conf::identity_of_address};
+use super::{ResolvedEnds, conf::identity_of_address};
 use crate::{
     connection::{Identity, IdentityKind},
     profile::Profile,
@@ -21,14 +21,7 @@ pub fn ipsec_secrets(profile: &Profile, ends: &ResolvedEnds) -> Option<Secret> {
     if let Some(psk) = &profile.secrets.psk
         && connection.uses_psk()
     {
-        let left = match ends.left {
-            LeftEnd::Ip(address) => Some(address),
-            LeftEnd::DefaultRoute => None,
-        };
-        let right = match ends.right {
-            RightEnd::Ip(address) => Some(address),
-            RightEnd::Any => None,
-        };
+        let (left, right) = (ends.left.address(), ends.right.address());
         let family = ends.family();
         let right_index = index(connection.rightid.as_ref());
         let left = match &connection.leftid {
