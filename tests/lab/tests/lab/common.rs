@@ -1,6 +1,9 @@
 //! What many stories end with: questions to the wire, and removal.
 
+use std::time::Duration;
+
 use anyhow::{Context, Result, ensure};
+use lab::agent::wait_until;
 use lab::peer::{self, INTERFACE};
 use lab::world::{Host, LEFT_V4, RIGHT_V4, World};
 use serde_json::Value;
@@ -53,4 +56,25 @@ pub(crate) fn last_reason(left: Host<'_>, name: &str) -> Result<Value> {
         .command(["journalctl", "-b", "-o", "json", "-n", "1", &connection])
         .run()?;
     serde_json::from_str(&entry).with_context(|| format!("{name}: nothing in the journal"))
+}
+
+/// How long a change of state may take: a negotiation, or a loss and the return.
+const STATE_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// Waits until NetworkManager has the connection `id` in `state`, one of nmcli's words.
+pub(crate) fn await_state(left: Host<'_>, id: &str, state: &str) -> Result<()> {
+    let line = format!("{id}:{state}");
+    wait_until(&format!("NetworkManager says {line}"), STATE_TIMEOUT, || {
+        let show = [
+            "nmcli",
+            "-t",
+            "-f",
+            "NAME,STATE",
+            "connection",
+            "show",
+            "--active",
+        ];
+        let shown = left.command(show).run()?;
+        Ok(shown.lines().any(|shown| shown == line).then_some(()))
+    })
 }

@@ -97,7 +97,7 @@ pub(crate) fn quick_succession(world: &World) -> Result<()> {
         accepted >= 50,
         "NetworkManager took only {accepted} of a hundred activations"
     );
-    await_state(left, HOST.id, "activated")?;
+    common::await_state(left, HOST.id, "activated")?;
     is_one_connection(left)?;
     common::is_encrypted(world)?;
     left.command(["nmcli", "connection", "down", HOST.id]).run()?;
@@ -136,7 +136,7 @@ pub(crate) fn secondary(world: &World) -> Result<()> {
     left.command(add).run()?;
     for _ in 0..2 {
         left.command(["nmcli", "connection", "up", "primary"]).run()?;
-        await_state(left, HOST.id, "activated")?;
+        common::await_state(left, HOST.id, "activated")?;
         common::is_encrypted(world)?;
         left.command(["nmcli", "connection", "down", "primary"]).run()?;
         nothing_is_left(left)?;
@@ -295,7 +295,7 @@ fn is_one_connection(left: Host<'_>) -> Result<()> {
         status.contains(&ours) && known == 1,
         "pluto knows {known} connections:\n{status}"
     );
-    await_state(left, HOST.id, "activated")
+    common::await_state(left, HOST.id, "activated")
 }
 
 /// Neither a process, nor SAs, nor a connection in pluto, nor a secret on the disk. What right has is not looked at: of a
@@ -319,21 +319,4 @@ fn nothing_is_left(left: Host<'_>) -> Result<()> {
         .run()?;
     ensure!(secrets.is_empty(), "secrets are left on the disk: {secrets}");
     Ok(())
-}
-
-fn await_state(left: Host<'_>, id: &str, state: &str) -> Result<()> {
-    let line = format!("{id}:{state}");
-    wait_until(&format!("NetworkManager says {line}"), PATIENCE, || {
-        let show = [
-            "nmcli",
-            "-t",
-            "-f",
-            "NAME,STATE",
-            "connection",
-            "show",
-            "--active",
-        ];
-        let shown = left.command(show).run()?;
-        Ok(shown.lines().any(|shown| shown == line).then_some(()))
-    })
 }

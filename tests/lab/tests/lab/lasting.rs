@@ -23,7 +23,7 @@ pub(crate) fn pluto_restart(world: &World) -> Result<()> {
 
     let before = left.spis()?;
     left.command(["systemctl", "stop", "ipsec.service"]).run()?;
-    await_state(world, "activating")?;
+    common::await_state(world.left(), peer::INTERFACE, "activating")?;
     left.command(["systemctl", "start", "ipsec.service"]).run()?;
     returns(world, &before)?;
     common::removes(world)
@@ -100,28 +100,6 @@ fn returns(world: &World, before: &[String]) -> Result<()> {
             Ok((fresh >= 2 && left.policies()?.contains("dir out")).then_some(()))
         },
     )?;
-    await_state(world, "activated")?;
+    common::await_state(world.left(), peer::INTERFACE, "activated")?;
     common::is_encrypted(world)
-}
-
-/// Waits until NetworkManager has the connection in `state`, one of nmcli's words.
-fn await_state(world: &World, state: &str) -> Result<()> {
-    let show = [
-        "nmcli",
-        "-t",
-        "-f",
-        "NAME,STATE",
-        "connection",
-        "show",
-        "--active",
-    ];
-    let line = format!("{}:{state}", peer::INTERFACE);
-    wait_until(
-        &format!("NetworkManager calls the connection {state}"),
-        RETURN_TIMEOUT,
-        || {
-            let shown = world.left().command(show).run()?;
-            Ok(shown.lines().any(|shown| shown == line).then_some(()))
-        },
-    )
 }
