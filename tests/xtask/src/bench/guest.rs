@@ -67,34 +67,29 @@ fn measure(world: &World, runs: usize, results: &mut Results) -> Result<()> {
         host.set_psk(peer::PSK)?;
     }
     world.right().add_connection("peer", &PLAIN)?;
-    let monitor = world.monitor_bus()?;
     for run in 1..=runs {
         eprintln!("bench: run {run} of {runs}");
         ours(world, results).context("measuring ours")?;
         plain(world, results).context("measuring plain libreswan")?;
     }
-    let messages = monitor.stop()?;
-    results.configured = since_the_call(&messages, |message| message.name() == "Config");
-    results.activated = since_the_call(&messages, |message| {
-        message.name() == "VpnStateChanged" && message.argument(0) == 5
-    });
     Ok(())
 }
 
-/// The times from each call that begins a connection to the next message of that kind.
-fn since_the_call(messages: &[BusMessage], is_end: impl Fn(&BusMessage) -> bool) -> Times {
-    let mut times = Times::default();
-    let mut begun = None;
-    for message in messages {
-        if message.name() == "ConnectInteractive" {
-            begun = Some(message.time());
-        } else if is_end(message)
-            && let Some(begun) = begun.take()
-        {
-            times.add(message.time().saturating_sub(begun));
-        }
-    }
-    times
+/// The time from the call that begins a connection to the next message of that kind.
+fn since_the_call(messages: &[BusMessage], is_end: impl Fn(&BusMessage) -> bool) -> Result<Duration> {
+    let mut calls = messages
+        .iter()
+        .skip_while(|message| message.name() != "ConnectInteractive");
+    let call = calls.next().context("NetworkManager called no plugin")?;
+    let end = calls
+        .find(|message| is_end(message))
+        .context("the call had no end")?;
+    Ok(end.time().saturating_sub(call.time()))
+}
+
+/// Whether NetworkManager says that a VPN is activated.
+fn is_activation(message: &BusMessage) -> bool {
+    message.name() == "VpnStateChanged" && message.argument(0) == 5
 }
 
 fn ours(world: &World, results: &mut Results) -> Result<()> {
@@ -107,9 +102,14 @@ fn ours(world: &World, results: &mut Results) -> Result<()> {
     left.command(["nmcli", "connection", "down", peer::INTERFACE])
         .run()?;
     settle(world)?;
+    let monitor = world.monitor_bus()?;
     results
         .activate
         .measure(|| left.command(["nmcli", "connection", "up", peer::INTERFACE]).run())?;
+    let messages = monitor.stop()?;
+    let configured = since_the_call(&messages, |message| message.name() == "Config")?;
+    results.configured.add(configured);
+    results.activated.add(since_the_call(&messages, is_activation)?);
     results.returned.add(return_of_pluto(world)?);
     results.remove.measure(|| left.apply(&removal))?;
     settle(world)
