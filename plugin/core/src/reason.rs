@@ -226,7 +226,7 @@ impl Reason {
     pub fn is_about_a_secret(code: &str) -> bool {
         matches!(
             code,
-            "secret-missing" | "authentication-refused" | "peer-authentication-failed"
+            "secret-missing" | "authentication-refused" | "peer-authentication-failed" | "password-refused"
         )
     }
 
@@ -262,6 +262,10 @@ mod tests {
                 detail: detail.clone(),
             },
             Reason::PeerAuthenticationFailed {
+                peer,
+                detail: detail.clone(),
+            },
+            Reason::PasswordRefused {
                 peer,
                 detail: detail.clone(),
             },
