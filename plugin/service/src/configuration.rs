@@ -27,6 +27,12 @@ impl Configuration {
         }
     }
 
+    /// What the peer wants its users to read, for `LoginBanner`; NetworkManager takes it from there or from `Config`.
+    #[must_use]
+    pub fn banner(&self) -> Option<&str> {
+        self.config.get("banner")?.downcast_ref().ok()
+    }
+
     /// A `Config` that NetworkManager finds different, and that would do no harm if it were applied: a proxy script
     /// without an address, and a route to the gateway that the kernel's table of local addresses goes before.
     ///

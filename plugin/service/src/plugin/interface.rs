@@ -164,7 +164,7 @@ impl Plugin {
 
     /// A text that the peer wants its users to read.
     #[zbus(signal)]
-    async fn login_banner(emitter: &SignalEmitter<'_>, banner: &str) -> zbus::Result<()>;
+    pub(super) async fn login_banner(emitter: &SignalEmitter<'_>, banner: &str) -> zbus::Result<()>;
 
     /// A [`PluginFailure`].
     #[zbus(signal)]

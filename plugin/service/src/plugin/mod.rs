@@ -130,6 +130,9 @@ impl Plugin {
 
     async fn send(&self, new: Configuration, emitter: &SignalEmitter<'_>) -> zbus::Result<()> {
         *lock(&self.told) = Some(new.copy());
+        if let Some(banner) = new.banner() {
+            Self::login_banner(emitter, banner).await?;
+        }
         Self::config(emitter, new.config).await?;
         if !new.ip4.is_empty() {
             Self::ip4_config(emitter, new.ip4).await?;
