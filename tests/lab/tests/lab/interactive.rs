@@ -18,8 +18,8 @@ const PATIENCE: Duration = Duration::from_secs(90);
 
 const WRONG: &str = "a key that nobody else has";
 
-/// nmcli's prompt for the key.
-const PROMPT: &str = "(vpn.secrets.pskvalue)";
+/// The secret that nmcli asks for.
+const SECRET: &str = "pskvalue";
 
 /// What nmcli reads the user's answers from.
 const ANSWERS: &str = "/run/lab/answers";
@@ -42,7 +42,7 @@ pub(crate) fn secrets(world: &World) -> Result<()> {
 fn wrong_then_right_and_late(world: &World, profile: &Profile) -> Result<()> {
     let (left, right) = (world.left(), world.right());
     let monitor = world.monitor_bus()?;
-    let user = User::activates(left, profile)?;
+    let user = User::activates(left, profile, SECRET)?;
     user.is_asked(1)?;
     user.answers(WRONG)?;
     let said = user.is_asked(2)?;
@@ -80,7 +80,7 @@ fn wrong_then_right_and_late(world: &World, profile: &Profile) -> Result<()> {
 
 fn left_alone(world: &World, profile: &Profile) -> Result<()> {
     let left = world.left();
-    let user = User::activates(left, profile)?;
+    let user = User::activates(left, profile, SECRET)?;
     user.is_asked(1)?;
     user.answers(WRONG)?;
     user.is_asked(2)?;
@@ -153,36 +153,42 @@ fn course(messages: &[BusMessage]) -> Vec<&str> {
 }
 
 /// Somebody who brings a connection up with nmcli and answers its questions.
-struct User<'world> {
+pub(crate) struct User<'world> {
     host: Host<'world>,
     nmcli: Background,
+    /// What nmcli says when it asks.
+    prompt: String,
 }
 
 impl<'world> User<'world> {
-    fn activates(host: Host<'world>, profile: &Profile) -> Result<Self> {
+    /// Somebody who begins to bring the profile up, and is about to be asked for the secret with that key.
+    pub(crate) fn activates(host: Host<'world>, profile: &Profile, secret: &str) -> Result<Self> {
+        // A line that is too short for the prompt is written twice.
         let script = format!(
-            "mkdir -p /run/lab; rm -f {ANSWERS}; mkfifo -m 600 {ANSWERS}; exec nmcli --ask connection up '{}' 0<> {ANSWERS}",
+            "mkdir -p /run/lab; rm -f {ANSWERS}; mkfifo -m 600 {ANSWERS}; export COLUMNS=500; exec nmcli --ask connection up '{}' 0<> {ANSWERS}",
             profile.name()
         );
         let nmcli = host.shell(&script).spawn("/run/lab/nmcli")?;
-        Ok(Self { host, nmcli })
+        let prompt = format!("(vpn.secrets.{secret})");
+        Ok(Self { host, nmcli, prompt })
     }
 
     /// Waits until nmcli has asked so many times, and returns all that it said.
-    fn is_asked(&self, times: usize) -> Result<String> {
+    pub(crate) fn is_asked(&self, times: usize) -> Result<String> {
         wait_until("nmcli asks for the key", PATIENCE, || {
             let said = self.said()?;
-            Ok((said.matches(PROMPT).count() >= times).then_some(said))
+            Ok((said.matches(&self.prompt).count() >= times).then_some(said))
         })
     }
 
-    fn answers(&self, key: &str) -> Result<()> {
+    /// Gives the answer to the question.
+    pub(crate) fn answers(&self, key: &str) -> Result<()> {
         let answer = format!("cat > {ANSWERS}");
         self.host.shell(&answer).stdin(format!("{key}\n")).run().map(drop)
     }
 
     /// Waits until nmcli has ended, and returns all that it said.
-    fn ends(&self) -> Result<String> {
+    pub(crate) fn ends(&self) -> Result<String> {
         self.nmcli.wait(PATIENCE)?;
         self.said()
     }

@@ -8,7 +8,7 @@ use lab::world::{BEHIND_V4, LEFT_V4, RIGHT_V4, World};
 use serde_json::{Value, json};
 
 use super::{Kind, carries, routes, told_of};
-use crate::{common, told};
+use crate::{common, interactive::User, told};
 
 /// Lets both plutos accept IKEv1, which libreswan 5 does not by itself.
 const ACCEPT_SCRIPT: &str = "
@@ -46,6 +46,9 @@ const GATEWAY: [&str; 18] = [
     "modecfgbanner=\"Welcome to the laboratory\"",
 ];
 
+/// What the gateway has its users read.
+const GREETING: &str = "Welcome to the laboratory";
+
 /// The only address of right's pool.
 const ASSIGNED: &str = "203.0.113.100";
 
@@ -59,7 +62,8 @@ pub(crate) fn ikev1(world: &World) -> Result<()> {
     world.left().shell(ACCEPT_SCRIPT).run()?;
     main_mode(world)?.is_as_expected(world)?;
     wrong_psk(world)?;
-    gateway(world)
+    gateway(world)?;
+    asked_for_the_password(world)
 }
 
 fn main_mode(world: &World) -> Result<Kind<'static>> {
@@ -88,7 +92,7 @@ fn wrong_psk(world: &World) -> Result<()> {
 fn gateway(world: &World) -> Result<()> {
     let (left, right) = (world.left(), world.right());
     right.set_psk(PSK)?;
-    let with_password = |password: &str| right.shell(USERS_SCRIPT).env("PASSWORD", password).run();
+    let with_password = |password| set_password(world, password);
     for (name, group, peer) in [
         (
             "aggressive",
@@ -110,7 +114,13 @@ fn gateway(world: &World) -> Result<()> {
         with_password("right password")?;
         let monitor = world.monitor_bus()?;
         profile.up(left)?;
-        told::ensure_told(&monitor.stop()?, &told_of_gateway()?)?;
+        let messages = monitor.stop()?;
+        told::ensure_told(&messages, &told_of_gateway()?)?;
+        let greeting = messages.iter().find(|message| message.name() == "LoginBanner");
+        ensure!(
+            greeting.is_some_and(|message| message.argument(0) == GREETING),
+            "no LoginBanner with the greeting of the gateway"
+        );
         holds(world, name)?;
         carries(world, &[(ASSIGNED, BEHIND_V4)]).with_context(|| format!("in {name} mode"))?;
         profile.delete(left)?;
@@ -119,6 +129,34 @@ fn gateway(world: &World) -> Result<()> {
         ensure!(!held.contains(ASSIGNED), "the address is left behind:\n{held}");
     }
     Ok(())
+}
+
+/// A password that is not saved is asked for, and asked for again with the reason when the gateway refuses it. The
+/// gateway is the last one of [`gateway`], with the same password.
+fn asked_for_the_password(world: &World) -> Result<()> {
+    let left = world.left();
+    let data = "right=192.0.2.252, leftusername=joe, xauthpassword-flags=2";
+    let profile = Profile::new("asks", data).secret("pskvalue", PSK);
+    profile.add(left)?;
+    let user = User::activates(left, &profile, "xauthpassword")?;
+    user.is_asked(1)?;
+    user.answers("wrong password")?;
+    let said = user.is_asked(2)?;
+    ensure!(
+        said.contains("refused the user name or the password"),
+        "the user is not told why the password is asked for again: {said}"
+    );
+    user.answers("right password")?;
+    let said = user.ends()?;
+    ensure!(said.contains("successfully activated"), "not activated: {said}");
+    carries(world, &[(ASSIGNED, BEHIND_V4)])?;
+    profile.delete(left)?;
+    profile.ensure_gone(left)
+}
+
+fn set_password(world: &World, password: &str) -> Result<()> {
+    let script = world.right().shell(USERS_SCRIPT);
+    script.env("PASSWORD", password).run().map(drop)
 }
 
 /// Address, name server, domain and greeting; everything is routed in two halves.
@@ -133,7 +171,7 @@ fn told_of_gateway() -> Result<Value> {
         "Config": {
             "gateway": gateway,
             "tundev": "_none_",
-            "banner": "Welcome to the laboratory",
+            "banner": GREETING,
             "has-ip4": true,
             "has-ip6": false,
         },
@@ -164,7 +202,7 @@ fn holds(world: &World, name: &str) -> Result<()> {
         "default via 192.0.2.252 dev net0",
         "search example.org",
         "nameserver 192.0.2.252",
-        "Welcome to the laboratory",
+        GREETING,
     ] {
         ensure!(held.contains(words), "left does not hold '{words}':\n{held}");
     }
