@@ -56,7 +56,9 @@ async fn serve() -> anyhow::Result<()> {
         PathBuf::from(SECRETS_DIR),
         PathBuf::from(UPDOWN_PATH),
     )));
-    if let Err(error) = systemd::subscribe(&system).await {
+    if systemd::is_booted()
+        && let Err(error) = systemd::subscribe(&system).await
+    {
         tracing::warn!("systemd does not tell of its units: {error}");
     }
     bus::serve(&system, &registry)

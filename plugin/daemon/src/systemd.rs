@@ -1,11 +1,11 @@
-//! systemd, which alone starts and stops pluto (`org.freedesktop.systemd1(5)`).
+//! systemd, which alone starts and stops pluto where it runs (`org.freedesktop.systemd1(5)`).
 
 #![allow(
     missing_docs,
     reason = "what zbus's proxy macro generates carries no documentation"
 )]
 
-use std::time::Duration;
+use std::{path::Path, time::Duration};
 
 use futures_util::StreamExt;
 use nmstate_ipsec_core::reason::Reason;
@@ -39,6 +39,11 @@ trait Manager {
 trait Unit {
     #[zbus(property)]
     fn active_state(&self) -> zbus::Result<String>;
+}
+
+/// Whether systemd runs this host (`sd_booted(3)`).
+pub fn is_booted() -> bool {
+    Path::new("/run/systemd/system").is_dir()
 }
 
 /// Has systemd send its signals to this connection, once for the daemon's life.

@@ -23,8 +23,14 @@ use tokio::sync::{Notify, broadcast, mpsc, oneshot, watch};
 use zbus::names::OwnedUniqueName;
 
 use crate::{
-    addresses, client::Client, history::History, kernel, libreswan::Libreswan,
-    networkmanager::NetworkManager, routing::Routings, systemd,
+    addresses,
+    client::Client,
+    history::History,
+    kernel,
+    libreswan::{Libreswan, process},
+    networkmanager::NetworkManager,
+    routing::{Devices, Routings},
+    systemd,
 };
 use worker::{Request, Worker};
 
@@ -50,6 +56,8 @@ pub struct Host {
     pub updown: PathBuf,
     /// Held while pluto is being started, so that one connection does it for all.
     pub starting: tokio::sync::Mutex<()>,
+    /// Tells the watch of pluto that it was started, where systemd does not.
+    pub started: Notify,
     /// Asks the kernel's watch for a fresh listing.
     pub recheck: Notify,
     /// Why connections failed lately.
@@ -60,6 +68,8 @@ pub struct Host {
     pub networkmanager: NetworkManager,
     /// Rules and routes of connections with a virtual device.
     pub routings: Routings,
+    /// Their devices.
+    pub devices: Devices,
     /// Tells the registry of connections of ours that have lost their IKE SA, by their names in pluto.
     pub orphans: broadcast::Sender<String>,
 }
@@ -73,11 +83,13 @@ impl Host {
             secrets_dir,
             updown,
             starting: tokio::sync::Mutex::default(),
+            started: Notify::new(),
             recheck: Notify::new(),
             history: History::default(),
             addresses: watch::Sender::new(()),
             networkmanager: NetworkManager::default(),
             routings: Routings::default(),
+            devices: Devices::default(),
             orphans: broadcast::Sender::new(ORPHANS),
         }
     }
@@ -161,9 +173,14 @@ impl Registry {
             })
             .await
         });
-        let pluto = lasting(systemd::IPSEC_UNIT, || {
-            systemd::watch_ipsec(&host.bus, |runs| self.tell_all(|| Request::Pluto(runs)))
-        });
+        let pluto = async {
+            let tell = |runs| self.tell_all(|| Request::Pluto(runs));
+            if systemd::is_booted() {
+                lasting(systemd::IPSEC_UNIT, || systemd::watch_ipsec(&host.bus, tell)).await;
+            } else {
+                lasting("pluto", || process::watch(&host.started, tell)).await;
+            }
+        };
         let addresses = lasting("the host's addresses", || addresses::watch(&host.addresses));
         tokio::join!(kernel, pluto, addresses, self.hear_of_orphans());
     }

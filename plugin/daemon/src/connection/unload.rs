@@ -26,7 +26,10 @@ pub(super) async fn unload(host: &Host, profile: &Profile, reqids: &HashSet<u32>
                 bring_orphans_back(host).await;
             }
         }
-        _ => take_out_of_kernel(uuid, reqids.clone()).await,
+        _ => {
+            host.devices.abandon(uuid);
+            take_out_of_kernel(uuid, reqids.clone()).await;
+        }
     }
     host.routings.remove(uuid);
     forget_secrets(host, uuid, answers).await;

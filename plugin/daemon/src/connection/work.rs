@@ -51,6 +51,7 @@ pub(super) fn has_one_pair(profile: &Profile) -> bool {
 pub(super) async fn adopt(host: &Host, profile: &Profile) -> Option<(ResolvedEnds, Vec<Updown>)> {
     let name = profile.pluto_name();
     let status = status(host).await;
+    host.devices.expect(profile);
     if profile.connection.connect_mode == ConnectMode::OnDemand {
         status.of(&name).find(|known| known.is_routed)?;
         let ends = resolve::ends(&profile.connection).await.ok()?;
@@ -191,6 +192,7 @@ pub(super) async fn load(
             ),
         })?;
     }
+    host.devices.expect(profile);
     // Listening makes pluto look at addresses and secrets again. It does not matter which of the two
     // comes first: the connection is not used before both are done.
     let (running, added, ()) = tokio::join!(
@@ -200,7 +202,7 @@ pub(super) async fn load(
     );
     let added = if running? {
         added
-    } else if !may_start {
+    } else if !may_start && systemd::is_booted() {
         let detail = format!("whoever stopped {} starts it again", systemd::IPSEC_UNIT);
         return Err(Reason::PlutoDown { detail });
     } else {
@@ -241,14 +243,19 @@ async fn make_room(host: &Host, profile: &Profile, name: &PlutoName) -> Result<(
     Ok(())
 }
 
-/// Has systemd start pluto and waits until it answers. Of several connections that find it down, the first
+/// Has systemd start pluto, or starts it where there is no systemd, and waits until it answers. Of several connections that find it down, the first
 /// starts it.
 async fn start_pluto(host: &Host) -> Result<(), Reason> {
     let _turn = host.starting.lock().await;
     if host.libreswan.listen().await? {
         return Ok(());
     }
-    systemd::start_ipsec(&host.bus).await?;
+    if systemd::is_booted() {
+        systemd::start_ipsec(&host.bus).await?;
+    } else {
+        host.libreswan.start().await?;
+        host.started.notify_one();
+    }
     if host.libreswan.listen().await? {
         return Ok(());
     }

@@ -133,6 +133,7 @@ impl Worker {
                     self.reqids.extend(known.map(kernel::reqid_group));
                 }
                 if matches!(*event, Event::Unloaded) {
+                    self.take_device_away();
                     self.answer();
                 }
                 self.step(*event).await;
@@ -143,6 +144,15 @@ impl Worker {
             self.current = None;
             self.reqids.clear();
             self.answer();
+        }
+    }
+
+    /// The device goes with the connection, unless that is to be up again: until then what is routed into it is
+    /// dropped there.
+    fn take_device_away(&self) {
+        let ends = matches!(self.state.phase, Phase::Unloading(After::Rest | After::Fail(_)));
+        if ends && let Err(error) = self.host.devices.remove(&self.uuid) {
+            tracing::error!(ipsec_uuid = %self.uuid, nm_connection = %self.uuid, "failed to remove the device of the connection: {error}");
         }
     }
 
@@ -336,6 +346,9 @@ impl Worker {
             .cloned()
             .collect();
         let host = &self.host;
+        if let Err(error) = host.devices.mark(&self.uuid) {
+            tracing::warn!(ipsec_connection = %profile.id, ipsec_uuid = %self.uuid, nm_connection = %self.uuid, "failed to mark the device of '{}' as made for it: {error}", profile.id);
+        }
         let wanted = ip_config::network_config(profile, ends, &reports);
         let configuration = host.networkmanager.acceptable(&host.bus, wanted.clone()).await;
         let routing = ip_config::Routing::new(&wanted, &configuration, &reports);

@@ -5,6 +5,7 @@
 
 pub mod addconn;
 pub mod outcome;
+pub mod process;
 pub mod status;
 pub mod whack;
 

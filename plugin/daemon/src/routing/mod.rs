@@ -5,6 +5,7 @@
 //! through it (table [`TABLE`], `ip rule`), and the routes into a device or from a certain address where
 //! NetworkManager takes none.
 
+mod device;
 mod netlink;
 
 use std::{
@@ -19,6 +20,7 @@ use nmstate_ipsec_core::{
     profile::Uuid,
 };
 
+pub use device::Devices;
 use netlink::{Change, Selector};
 
 /// The table with the routes to peers around their devices; libreswan's own is 50.

@@ -133,7 +133,7 @@ fn change_route(change: Change, route: RouteMessage) -> io::Result<()> {
 }
 
 /// Sends one request and takes its acknowledgement; what is to be made and is there already is no error.
-fn ask(message: RouteNetlinkMessage, flags: u16) -> io::Result<()> {
+pub(super) fn ask(message: RouteNetlinkMessage, flags: u16) -> io::Result<()> {
     let mut request = NetlinkMessage::from(message);
     request.header.flags = NLM_F_REQUEST | NLM_F_ACK | flags;
     request.finalize();

@@ -119,6 +119,8 @@ const STORIES: &[Story] = &[
     Story::of_product("pluto::name_is_taken", pluto::name_is_taken),
     Story::of_product("pluto::orphans_are_taken_away", pluto::orphans_are_taken_away),
     Story::of_product("pluto::hangs_and_stops", pluto::hangs_and_stops),
+    Story::of_product("pluto::devices_go", pluto::devices_go),
+    Story::of_product("pluto::without_systemd", pluto::without_systemd),
     Story::of_product(
         "pluto::adopted_ones_are_told_apart",
         pluto::adopted_ones_are_told_apart,

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use lab::agent::wait_until;
 use lab::peer;
 use lab::profile::Profile;
@@ -134,6 +134,131 @@ pub(crate) fn hangs_and_stops(world: &World) -> Result<()> {
     profile.ensure_gone(left)?;
     left.command(["systemctl", "start", "ipsec.service"]).run()?;
     profile.ensure_gone(left)
+}
+
+/// A device that pluto made for a connection goes with it, also when pluto cannot take it away; one that somebody else
+/// made stays.
+pub(crate) fn devices_go(world: &World) -> Result<()> {
+    let left = world.left();
+    let profile = profile_with_device(world)?;
+    let systemctl = |arguments: &[&str]| left.command([&["systemctl"], arguments].concat()).run();
+    profile.add(left)?;
+    for cannot in [
+        "hangs",
+        "is killed and stays away",
+        "hangs, and the device is not ours",
+    ] {
+        let is_theirs = cannot.ends_with("not ours");
+        if is_theirs {
+            left.shell("ip link add ipsec5 type xfrm dev net0 if_id 5")
+                .run()?;
+        }
+        comes_up(world, &profile)?;
+        if cannot.starts_with("hangs") {
+            systemctl(&["kill", "--signal=STOP", "ipsec.service"])?;
+        } else {
+            // Whatever the unit does after pluto is not done: this is about what nobody else does.
+            let nothing = "[Service]\nExecStopPost=\nRestart=no\n";
+            left.shell("mkdir -p /run/systemd/system/ipsec.service.d; cat > /run/systemd/system/ipsec.service.d/lab.conf; systemctl daemon-reload")
+                .stdin(nothing)
+                .run()?;
+            systemctl(&["kill", "--signal=KILL", "ipsec.service"])?;
+            wait_until("pluto is gone", TIMEOUT, || {
+                let state = left
+                    .command(["systemctl", "is-active", "ipsec.service"])
+                    .output()?
+                    .stdout;
+                Ok((state.trim() == "failed").then_some(()))
+            })?;
+            ensure!(!devices(world)?.is_empty(), "the device has gone by itself");
+        }
+        profile.down(left)?;
+        left.await_empty_kernel()?;
+        if !is_theirs {
+            wait_until("the device is gone", TIMEOUT, || {
+                Ok(devices(world)?.is_empty().then_some(()))
+            })
+            .with_context(|| format!("when pluto {cannot}"))?;
+        }
+        if cannot.starts_with("hangs") {
+            systemctl(&["kill", "--signal=CONT", "ipsec.service"])?;
+        } else {
+            systemctl(&["start", "ipsec.service"])?;
+        }
+        profile
+            .ensure_gone(left)
+            .with_context(|| format!("when pluto {cannot}"))?;
+    }
+    ensure!(
+        devices(world)?.contains("ipsec5"),
+        "the device of somebody else is gone"
+    );
+    Ok(())
+}
+
+/// Without systemd the daemon starts pluto itself, and again when it was killed.
+pub(crate) fn without_systemd(world: &World) -> Result<()> {
+    let left = world.left();
+    peer::expect_psk(world.right())?;
+    left.shell(
+        "systemctl stop nmstate-ipsecd.service ipsec.service
+        systemd-run --quiet --unit=alone unshare --mount sh -c 'mount -t tmpfs none /run/systemd; exec /usr/libexec/nmstate-ipsecd'",
+    )
+    .run()?;
+    wait_until("the daemon is on the bus", TIMEOUT, || {
+        let status = left
+            .command(["busctl", "status", "org.nmstate.Ipsec1"])
+            .output()?;
+        Ok(status.success().then_some(()))
+    })?;
+    let profile = profile();
+    profile.up(left)?;
+    common::is_encrypted(world)?;
+    let state = left
+        .command(["systemctl", "is-active", "ipsec.service"])
+        .output()?
+        .stdout;
+    ensure!(state.trim() == "inactive", "pluto is systemd's: {state}");
+
+    let before = left.spis()?;
+    left.shell("kill -KILL $(cat /run/pluto/pluto.pid)").run()?;
+    wait_until("another pluto has brought the connection back", TIMEOUT, || {
+        let after = left.spis()?;
+        let is_new = after.len() == 2 && !after.iter().any(|spi| before.contains(spi));
+        Ok(is_new.then_some(()))
+    })?;
+    common::await_state(left, peer::INTERFACE, "activated")?;
+    common::is_encrypted(world)?;
+    profile.delete(left)?;
+    profile.ensure_gone(left)
+}
+
+/// The profile with a device of number 5, to the network behind right, which is told to expect it.
+fn profile_with_device(world: &World) -> Result<Profile> {
+    let right = world.right();
+    right.set_psk(peer::PSK)?;
+    let options = ["leftsubnet=198.51.100.0/24", "ikev2=insist"];
+    right.add_connection("peer", &[&peer::PSK_PEER[..], &options].concat())?;
+    let data = "left=192.0.2.251, leftid=@left.example.org, right=192.0.2.252, rightid=@right.example.org, \
+                ikev2=insist, leftmodecfgclient=no, rightsubnet=198.51.100.0/24, ipsec-interface=5";
+    Ok(Profile::new("device", data).secret("pskvalue", peer::PSK))
+}
+
+fn comes_up(world: &World, profile: &Profile) -> Result<()> {
+    let output = profile.activate(world.left())?;
+    ensure!(
+        output.success(),
+        "the profile does not come up: {}",
+        output.stderr
+    );
+    world.left().ping("198.51.100.1")
+}
+
+fn devices(world: &World) -> Result<String> {
+    world
+        .left()
+        .command(["ip", "-o", "link", "show", "type", "xfrm"])
+        .run()
 }
 
 /// Two connections to one peer and a daemon that was restarted: the loss of the one is not hidden by the other.
