@@ -30,6 +30,130 @@ pub struct Failure {
     pub text: String,
 }
 
+/// An ipsec interface as a document declares it.
+#[derive(Clone, Default, Serialize, Deserialize, Type)]
+pub struct Declaration {
+    /// The interface's name: `connection.id` of its profile.
+    pub name: String,
+    /// What it is to be: `up`, `down` or `absent`.
+    pub state: String,
+    /// `vpn.data`; empty if the connection is to stay as it is.
+    pub data: HashMap<String, String>,
+    /// `vpn.secrets`, as far as they are declared.
+    pub secrets: HashMap<String, String>,
+    /// Keys of secrets that stay what they are, as a document says that was made from what nmstate shows.
+    pub kept_secrets: Vec<String>,
+    /// `ipv4.method`; empty if it is to stay, or to be `disabled` in a new profile.
+    pub ip4_method: String,
+    /// `ipv6.method`, likewise.
+    pub ip6_method: String,
+}
+
+impl std::fmt::Debug for Declaration {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(formatter, "'{}' is to be {}", self.name, self.state)
+    }
+}
+
+/// How declarations are to be carried out.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, Type)]
+pub struct ApplyOptions {
+    /// NetworkManager's checkpoint under which the rest of the document was applied; empty if there was none: then the
+    /// daemon makes one.
+    pub checkpoint: String,
+    /// Commits in the end. If not, the caller does, or the time-out ends it all.
+    pub commit: bool,
+    /// Seconds until everything is undone unless it was committed: the checkpoint's time-out.
+    pub time_out: u32,
+    /// Most seconds to wait for a peer to answer; 0 for as long as its profile says (`vpn.timeout`).
+    pub wait: u32,
+    /// Whether a peer that does not answer is a failure.
+    pub require_established: bool,
+    /// Whether the kernel is asked for the SAs and policies of what is said to be up.
+    pub verify: bool,
+    /// Does nothing, and tells what would be done.
+    pub dry_run: bool,
+}
+
+/// What was done about one connection, and what came of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Type)]
+pub struct Outcome {
+    /// The interface's name.
+    pub name: String,
+    /// `connection.uuid`.
+    pub uuid: String,
+    /// What was done: `created`, `modified`, `activated`, `kept`, `taken-down`, `removed`.
+    pub action: String,
+    /// What came of it: `up`, `down`, `absent`, `pending` (the peer does not answer, and is tried further), `failed`.
+    pub state: String,
+    /// The reason's code if it failed or is pending ([`crate::reason::Reason::code`]).
+    pub code: String,
+    /// The reason: what failed, on what, why, and what to do next.
+    pub text: String,
+    /// What has changed: the keys of the profile, `vpn.data.right` say, without their values.
+    pub changes: Vec<String>,
+}
+
+/// What came of declarations.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Type)]
+pub struct Applied {
+    /// Whether everything is as declared. If not, everything is as it was.
+    pub done: bool,
+    /// What was done about each connection, in the order of the declarations.
+    pub outcomes: Vec<Outcome>,
+    /// What could not be undone, if anything.
+    pub remains: Vec<String>,
+}
+
+/// `org.nmstate.Ipsec1.Transactions`: declared connections, all of them or none.
+///
+/// One transaction at a time: others wait. If the caller leaves the bus before it is over, it is undone.
+#[zbus::proxy(
+    interface = "org.nmstate.Ipsec1.Transactions",
+    default_service = "org.nmstate.Ipsec1",
+    default_path = "/org/nmstate/Ipsec1",
+    gen_blocking = false
+)]
+pub trait Transactions {
+    /// Carries the declarations out. Returns when every connection is up, was refused, or its peer has had its time.
+    ///
+    /// # Errors
+    /// A declaration that is not valid, a transaction that waits for its commit, or NetworkManager refuses: nothing has
+    /// changed then.
+    fn apply(
+        &self,
+        options: &ApplyOptions,
+        declarations: &[Declaration],
+    ) -> Result<Applied, TransactionError>;
+
+    /// Makes what was applied without commit last.
+    ///
+    /// # Errors
+    /// There is nothing to commit.
+    fn commit(&self) -> Result<(), TransactionError>;
+
+    /// Undoes what was applied without commit. Returns what could not be undone.
+    ///
+    /// # Errors
+    /// There is nothing to undo.
+    fn rollback(&self) -> Result<Vec<String>, TransactionError>;
+}
+
+/// Why a transaction was not begun or not ended.
+#[derive(Debug, zbus::DBusError)]
+#[zbus(prefix = "org.nmstate.Ipsec1.Error")]
+pub enum TransactionError {
+    /// The bus failed, or nobody is there.
+    #[zbus(error)]
+    ZBus(zbus::Error),
+    /// A declaration cannot be carried out.
+    InvalidDeclaration(String),
+    /// Another transaction waits for its commit, or there is none.
+    WrongTime(String),
+    /// NetworkManager or the disk refused.
+    Failed(String),
+}
+
 /// `org.nmstate.Ipsec1.Manager`: brings connections up and down, one caller a connection.
 ///
 /// Signals go to the caller of `Activate` alone. All of them carry the connection's UUID first.

@@ -17,3 +17,4 @@ pub mod resolve;
 pub mod routing;
 pub mod secrets_file;
 pub mod systemd;
+pub mod transaction;

@@ -1,9 +1,13 @@
 //! `nmstate-ipsecd`: started by systemd when something calls it on the system bus.
 
-use std::{path::PathBuf, process::ExitCode, sync::Arc};
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+    sync::Arc,
+};
 
 use anyhow::Context;
-use nmstate_ipsec_core::contract::DAEMON_NAME;
+use nmstate_ipsec_core::contract::{DAEMON_NAME, DAEMON_PATH};
 use nmstate_ipsecd::{
     bus,
     connection::{Host, Registry},
@@ -11,6 +15,7 @@ use nmstate_ipsecd::{
     log,
     secrets_file::SECRETS_DIR,
     systemd,
+    transaction::{STATE_DIR, Transactions},
 };
 use tokio::signal::unix::{SignalKind, signal};
 use zeroizing_alloc::ZeroAlloc;
@@ -64,13 +69,23 @@ async fn serve() -> anyhow::Result<()> {
     bus::serve(&system, &registry)
         .await
         .context("failed to put the objects onto the bus")?;
+    let transactions = Arc::new(Transactions::new(
+        registry.clone(),
+        system.clone(),
+        Path::new(STATE_DIR),
+    ));
+    system
+        .object_server()
+        .at(DAEMON_PATH, bus::Transactions::new(transactions.clone()))
+        .await
+        .context("failed to put the transactions onto the bus")?;
     // The name comes last: whoever finds it finds everything behind it.
     system
         .request_name(DAEMON_NAME)
         .await
         .with_context(|| format!("failed to take the name {DAEMON_NAME}"))?;
     tracing::info!("ready");
-    tokio::spawn(async move { tokio::join!(registry.watch(), registry.sweep()) });
+    tokio::spawn(async move { tokio::join!(registry.watch(), registry.sweep(), transactions.replay()) });
     tokio::select! {
         _ = stop.recv() => {}
         () = system.closed() => anyhow::bail!("the system bus has closed the connection"),

@@ -58,7 +58,7 @@ impl Manager {
 }
 
 /// Whoever sent the message with that header.
-fn client(bus: &zbus::Connection, header: &Header<'_>) -> Client {
+pub(super) fn client(bus: &zbus::Connection, header: &Header<'_>) -> Client {
     Client::new(bus.clone(), header.sender().map(|name| name.to_owned().into()))
 }
 

@@ -2,9 +2,11 @@
 
 mod helper;
 mod manager;
+mod transactions;
 
 pub use helper::Helper;
 pub use manager::Manager;
+pub use transactions::Transactions;
 
 use std::sync::Arc;
 

@@ -235,6 +235,23 @@ impl Registry {
         }
     }
 
+    /// Whether the connection is up and the kernel has its SAs and policies.
+    pub async fn is_in_kernel(&self, uuid: &str) -> bool {
+        let wait = {
+            let entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
+            let entry = entries.iter().find(|(known, _)| known.as_str() == uuid);
+            entry.map(|(_, entry)| {
+                let (answer, wait) = oneshot::channel();
+                let _ = entry.requests.send(Request::Inspect(answer));
+                wait
+            })
+        };
+        match wait {
+            Some(wait) => wait.await.unwrap_or(false),
+            None => false,
+        }
+    }
+
     /// Hands a report of the updown helper to the connection that it is about.
     pub fn report(&self, report: Updown) {
         let entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);

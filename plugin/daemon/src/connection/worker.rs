@@ -52,6 +52,8 @@ pub(super) enum Request {
     Orphaned,
     /// pluto has started, or ended.
     Pluto(bool),
+    /// Is it up, and in the kernel?
+    Inspect(oneshot::Sender<bool>),
     /// Work in the background has ended; the number tells which.
     Ended(u64, Box<Event>),
 }
@@ -115,6 +117,10 @@ impl Worker {
             Request::Report(report) => {
                 self.reqids.extend(report.reqid.map(kernel::reqid_group));
                 self.step(Event::Reported(report)).await;
+            }
+            Request::Inspect(answer) => {
+                // Whoever asked may have left meanwhile.
+                let _ = answer.send(self.is_in_kernel().await);
             }
             Request::Kernel(facts) => self.compare(&facts).await,
             // What pluto had is gone either way, or is of no use.
@@ -207,6 +213,17 @@ impl Worker {
         }
         self.next = Some(activation);
         self.step(wish).await;
+    }
+
+    /// Whether the connection is up and the kernel has now what it should have of it.
+    async fn is_in_kernel(&self) -> bool {
+        let (Phase::Up(ends, reports), Some(current)) = (&self.state.phase, &self.current) else {
+            return false;
+        };
+        match tokio::task::spawn_blocking(kernel::list).await {
+            Ok(Ok(facts)) => work::is_in_kernel(&current.profile, ends, reports, &facts),
+            _ => false,
+        }
     }
 
     /// Compares what the kernel has with what it should have of this connection.

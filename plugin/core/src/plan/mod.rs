@@ -1,0 +1,356 @@
+//! What the ipsec interfaces of a document ask of NetworkManager's profiles, as a pure function.
+
+use std::collections::{BTreeSet, HashMap};
+
+use zbus::zvariant::{OwnedValue, Value};
+
+use crate::{
+    contract,
+    daemon_api::Declaration,
+    profile::{InvalidProfile, Profile, Settings},
+};
+
+/// A profile as NetworkManager has it.
+#[derive(Debug)]
+pub struct Stored {
+    /// Its settings, secrets included.
+    pub settings: Settings,
+    /// Whether it is active, or on its way there.
+    pub is_active: bool,
+}
+
+/// What is to be done about one profile.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Action {
+    /// It is new, and comes up.
+    Create,
+    /// It changes, and comes up anew.
+    Modify,
+    /// It is as wanted, and comes up.
+    Activate,
+    /// It is as wanted, and up.
+    Keep,
+    /// It is taken down and stays.
+    TakeDown,
+    /// It goes.
+    Remove,
+}
+
+/// What is to be done about one profile, and what it is before and afterwards.
+#[derive(Debug)]
+pub struct Step {
+    /// The interface in the document: `connection.id`.
+    pub name: String,
+    /// `connection.uuid`.
+    pub uuid: String,
+    /// What is to be done.
+    pub action: Action,
+    /// The settings with secrets, if the profile is there.
+    pub before: Option<Settings>,
+    /// The settings with secrets, unless the profile goes.
+    pub after: Option<Settings>,
+    /// Whether it is active, or on its way there.
+    pub was_active: bool,
+}
+
+impl Step {
+    /// The keys that differ between what the profile is and what it is to be, without their values: `vpn.data.right`.
+    pub fn changes(&self) -> Vec<String> {
+        let (Some(before), Some(after)) = (&self.before, &self.after) else {
+            return Vec::new();
+        };
+        let (before, after) = (flat(before), flat(after));
+        let keys: BTreeSet<&String> = before.keys().chain(after.keys()).collect();
+        let differ = keys.into_iter().filter(|key| before.get(*key) != after.get(*key));
+        differ.cloned().collect()
+    }
+}
+
+/// Every value by its place; the entries of `vpn.data` and `vpn.secrets` each for itself.
+fn flat(settings: &Settings) -> HashMap<String, OwnedValue> {
+    let mut values = HashMap::new();
+    for (name, keys) in copy(settings) {
+        for (key, value) in keys {
+            let place = format!("{name}.{key}");
+            let entries = value
+                .try_clone()
+                .ok()
+                .and_then(|value| HashMap::<String, String>::try_from(value).ok());
+            match entries {
+                Some(entries) => {
+                    for (entry, value) in entries {
+                        insert(&mut values, &format!("{place}.{entry}"), Value::from(value));
+                    }
+                }
+                None => drop(values.insert(place, value)),
+            }
+        }
+    }
+    values
+}
+
+/// A declaration that cannot be carried out.
+#[derive(Debug, thiserror::Error)]
+pub enum PlanError {
+    /// It says neither up, down nor absent.
+    #[error("'{name}' is to be '{state}'; a connection can be 'up', 'down' or 'absent'")]
+    State {
+        /// The interface.
+        name: String,
+        /// What it is to be.
+        state: String,
+    },
+    /// There is nothing that could come up.
+    #[error(
+        "'{name}' is to be up, but it has no section 'libreswan' and NetworkManager has no profile of that name; declare at least 'right'"
+    )]
+    Undefined {
+        /// The interface.
+        name: String,
+    },
+    /// A user's profile has the name.
+    #[error(
+        "the profile '{name}' belongs to certain users (connection.permissions) and is not the host's to change; rename one of the two"
+    )]
+    Private {
+        /// The interface.
+        name: String,
+    },
+    /// The connection is not valid.
+    #[error("'{name}': {fault}")]
+    Invalid {
+        /// The interface.
+        name: String,
+        /// What is wrong, and what would be right.
+        fault: InvalidProfile,
+    },
+    /// Two declarations are about one interface.
+    #[error("'{name}' is declared twice")]
+    Twice {
+        /// The interface.
+        name: String,
+    },
+}
+
+/// What has to be done so that the profiles are as declared. `stored` has the best of several profiles of one name first;
+/// `new_uuid` makes the UUIDs of new ones.
+///
+/// # Errors
+/// A declaration that cannot be carried out; then nothing should be.
+pub fn plan(
+    declarations: &[Declaration],
+    stored: &[Stored],
+    mut new_uuid: impl FnMut() -> String,
+) -> Result<Vec<Step>, PlanError> {
+    let mut steps = Vec::new();
+    for (index, declaration) in declarations.iter().enumerate() {
+        let name = || declaration.name.clone();
+        if declarations[..index]
+            .iter()
+            .any(|other| other.name == declaration.name)
+        {
+            return Err(PlanError::Twice { name: name() });
+        }
+        let known: Vec<&Stored> = stored
+            .iter()
+            .filter(|stored| is_of(stored, &declaration.name))
+            .collect();
+        match declaration.state.as_str() {
+            "up" => steps.extend(up(declaration, &known, &mut new_uuid)?),
+            "down" => {
+                let active = known.iter().filter(|stored| stored.is_active);
+                steps.extend(active.map(|stored| step(declaration, Action::TakeDown, stored)));
+            }
+            "absent" => steps.extend(
+                known
+                    .iter()
+                    .map(|stored| step(declaration, Action::Remove, stored)),
+            ),
+            state => {
+                return Err(PlanError::State {
+                    name: name(),
+                    state: state.to_owned(),
+                });
+            }
+        }
+    }
+    Ok(steps)
+}
+
+/// Whether a profile stands for the interface: one of libreswan's by that name. What else bears the name is not meant.
+fn is_of(stored: &Stored, name: &str) -> bool {
+    let service = text(&stored.settings, "vpn", "service-type");
+    let is_libreswan = [contract::PLUGIN_NAME, contract::PLUGIN_ALIAS]
+        .iter()
+        .any(|known| service == Some(known));
+    is_libreswan && text(&stored.settings, "connection", "id") == Some(name)
+}
+
+/// The steps to one connection that is up as declared, under the first of its profiles; others of its name go, as they do
+/// when nmstate applies.
+fn up(
+    declaration: &Declaration,
+    known: &[&Stored],
+    new_uuid: &mut impl FnMut() -> String,
+) -> Result<Vec<Step>, PlanError> {
+    let name = || declaration.name.clone();
+    let is_private = |stored: &&Stored| {
+        let permissions = setting(&stored.settings, "connection", "permissions");
+        permissions.is_some_and(|value| !matches!(&**value, Value::Array(list) if list.is_empty()))
+    };
+    if known.iter().any(is_private) {
+        return Err(PlanError::Private { name: name() });
+    }
+    let best = known.iter().position(|stored| stored.is_active).unwrap_or(0);
+    let Some(stored) = known.get(best) else {
+        if declaration.data.is_empty() {
+            return Err(PlanError::Undefined { name: name() });
+        }
+        let uuid = new_uuid();
+        let after = merge(fresh(declaration, &uuid), declaration);
+        return Ok(vec![Step {
+            name: name(),
+            uuid,
+            action: Action::Create,
+            before: None,
+            after: Some(valid(declaration, after)?),
+            was_active: false,
+        }]);
+    };
+    let after = valid(declaration, merge(copy(&stored.settings), declaration))?;
+    let action = match (after == stored.settings, stored.is_active) {
+        (false, _) => Action::Modify,
+        (true, false) => Action::Activate,
+        (true, true) => Action::Keep,
+    };
+    let others = known.iter().enumerate().filter(|(index, _)| *index != best);
+    let mut steps: Vec<Step> = others
+        .map(|(_, other)| step(declaration, Action::Remove, other))
+        .collect();
+    steps.push(Step {
+        after: Some(after),
+        ..step(declaration, action, stored)
+    });
+    Ok(steps)
+}
+
+fn step(declaration: &Declaration, action: Action, stored: &Stored) -> Step {
+    Step {
+        name: declaration.name.clone(),
+        uuid: text(&stored.settings, "connection", "uuid")
+            .unwrap_or_default()
+            .to_owned(),
+        action,
+        before: Some(copy(&stored.settings)),
+        after: (action != Action::Remove).then(|| copy(&stored.settings)),
+        was_active: stored.is_active,
+    }
+}
+
+/// A connection that NetworkManager's plugin would refuse is refused here, before anything is touched.
+fn valid(declaration: &Declaration, settings: Settings) -> Result<Settings, PlanError> {
+    match Profile::from_settings(&settings) {
+        Ok(_) => Ok(settings),
+        Err(fault) => Err(PlanError::Invalid {
+            name: declaration.name.clone(),
+            fault,
+        }),
+    }
+}
+
+/// What every new profile has, whatever is declared.
+fn fresh(declaration: &Declaration, uuid: &str) -> Settings {
+    let connection = [
+        ("id", Value::from(declaration.name.as_str())),
+        ("uuid", Value::from(uuid)),
+        ("type", Value::from("vpn")),
+        ("autoconnect", Value::from(true)),
+    ];
+    let vpn = [("service-type", Value::from(contract::PLUGIN_NAME))];
+    let disabled = || [("method", Value::from("disabled"))];
+    [
+        ("connection", owned(connection)),
+        ("vpn", owned(vpn)),
+        ("ipv4", owned(disabled())),
+        ("ipv6", owned(disabled())),
+    ]
+    .into_iter()
+    .map(|(name, keys)| (name.to_owned(), keys))
+    .collect()
+}
+
+/// `settings` with what is declared in place of what was; what no document speaks of stays.
+fn merge(mut settings: Settings, declaration: &Declaration) -> Settings {
+    if !declaration.data.is_empty() {
+        let mut secrets = declaration.secrets.clone();
+        for key in &declaration.kept_secrets {
+            if let Some(kept) = secret(&settings, key) {
+                secrets.insert(key.clone(), kept);
+            }
+        }
+        let vpn = settings.entry("vpn".to_owned()).or_default();
+        insert(vpn, "data", Value::from(declaration.data.clone()));
+        vpn.remove("secrets");
+        if !secrets.is_empty() {
+            insert(vpn, "secrets", Value::from(secrets));
+        }
+    }
+    for (name, method) in [
+        ("ipv4", &declaration.ip4_method),
+        ("ipv6", &declaration.ip6_method),
+    ] {
+        if !method.is_empty() && text(&settings, name, "method") != Some(method) {
+            insert(
+                settings.entry(name.to_owned()).or_default(),
+                "method",
+                Value::from(method.as_str()),
+            );
+        }
+    }
+    settings
+}
+
+fn secret(settings: &Settings, key: &str) -> Option<String> {
+    let secrets = setting(settings, "vpn", "secrets")?.try_clone().ok()?;
+    HashMap::<String, String>::try_from(secrets).ok()?.remove(key)
+}
+
+fn setting<'a>(settings: &'a Settings, name: &str, key: &str) -> Option<&'a OwnedValue> {
+    settings.get(name)?.get(key)
+}
+
+fn text<'a>(settings: &'a Settings, name: &str, key: &str) -> Option<&'a str> {
+    <&str>::try_from(setting(settings, name, key)?).ok()
+}
+
+/// A copy; values that hold file descriptors do not occur in profiles and are left out.
+pub fn copy(settings: &Settings) -> Settings {
+    let keys = |keys: &HashMap<String, OwnedValue>| {
+        let pairs = keys.iter();
+        pairs
+            .filter_map(|(key, value)| Some((key.clone(), value.try_clone().ok()?)))
+            .collect()
+    };
+    settings
+        .iter()
+        .map(|(name, of)| (name.clone(), keys(of)))
+        .collect()
+}
+
+fn owned<const N: usize>(pairs: [(&str, Value<'_>); N]) -> HashMap<String, OwnedValue> {
+    let mut keys = HashMap::new();
+    for (key, value) in pairs {
+        insert(&mut keys, key, value);
+    }
+    keys
+}
+
+/// Inserts a value; only one with a file descriptor could not be owned.
+fn insert(keys: &mut HashMap<String, OwnedValue>, key: &str, value: Value<'_>) {
+    if let Ok(value) = value.try_into_owned() {
+        keys.insert(key.to_owned(), value);
+    }
+}
+
+#[cfg(test)]
+mod tests;

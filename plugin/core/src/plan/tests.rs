@@ -1,0 +1,167 @@
+use super::*;
+
+fn declaration(name: &str, state: &str) -> Declaration {
+    let data = [("left", "192.0.2.1"), ("right", "192.0.2.2"), ("ikev2", "insist")];
+    Declaration {
+        name: name.into(),
+        state: state.into(),
+        data: data.map(|(key, value)| (key.into(), value.into())).into(),
+        secrets: [("pskvalue".into(), "open sesame".into())].into(),
+        ..Declaration::default()
+    }
+}
+
+/// What NetworkManager has of a connection that was created from `declaration`.
+fn stored(declaration: &Declaration, uuid: &str, is_active: bool) -> Stored {
+    let mut settings = merge(fresh(declaration, uuid), declaration);
+    // It has more keys than anybody asked for.
+    insert(
+        settings.entry("connection".into()).or_default(),
+        "timestamp",
+        Value::from(7_u64),
+    );
+    Stored { settings, is_active }
+}
+
+const UUID: &str = "0bad0bad-0000-4000-8000-000000000001";
+
+fn planned(declarations: &[Declaration], stored: &[Stored]) -> Result<Vec<Step>, PlanError> {
+    plan(declarations, stored, || UUID.into())
+}
+
+fn actions(declarations: &[Declaration], stored: &[Stored]) -> Vec<Action> {
+    planned(declarations, stored)
+        .unwrap()
+        .iter()
+        .map(|step| step.action)
+        .collect()
+}
+
+#[test]
+fn a_new_connection_is_created_with_what_was_declared() {
+    let mut declaration = declaration("a", "up");
+    declaration.ip4_method = "auto".into();
+    let steps = planned(&[declaration], &[]).unwrap();
+    assert_eq!(steps.len(), 1);
+    assert_eq!((steps[0].action, steps[0].uuid.as_str()), (Action::Create, UUID));
+    let after = steps[0].after.as_ref().unwrap();
+    assert_eq!(text(after, "connection", "id"), Some("a"));
+    assert_eq!(
+        (text(after, "ipv4", "method"), text(after, "ipv6", "method")),
+        (Some("auto"), Some("disabled"))
+    );
+    assert_eq!(secret(after, "pskvalue").as_deref(), Some("open sesame"));
+}
+
+#[test]
+fn what_is_as_declared_is_kept() {
+    let wanted = declaration("a", "up");
+    assert_eq!(
+        actions(&[wanted.clone()], &[stored(&wanted, UUID, true)]),
+        [Action::Keep]
+    );
+    assert_eq!(
+        actions(&[wanted.clone()], &[stored(&wanted, UUID, false)]),
+        [Action::Activate]
+    );
+}
+
+#[test]
+fn a_changed_key_or_secret_modifies_and_keeps_the_rest() {
+    let before = declaration("a", "up");
+    for change in [
+        |wanted: &mut Declaration| drop(wanted.data.insert("type".into(), "transport".into())),
+        |wanted: &mut Declaration| drop(wanted.data.remove("left")),
+        |wanted: &mut Declaration| drop(wanted.secrets.insert("pskvalue".into(), "another".into())),
+        |wanted: &mut Declaration| wanted.ip4_method = "auto".into(),
+    ] {
+        let mut wanted = before.clone();
+        change(&mut wanted);
+        let steps = planned(&[wanted], &[stored(&before, UUID, true)]).unwrap();
+        assert_eq!(steps[0].action, Action::Modify);
+        let after = steps[0].after.as_ref().unwrap();
+        assert!(setting(after, "connection", "timestamp").is_some());
+        assert_eq!(text(after, "connection", "uuid"), Some(UUID));
+    }
+}
+
+#[test]
+fn a_hidden_secret_stays() {
+    let before = declaration("a", "up");
+    let mut wanted = before.clone();
+    wanted.secrets.clear();
+    wanted.kept_secrets = vec!["pskvalue".into()];
+    assert_eq!(actions(&[wanted], &[stored(&before, UUID, true)]), [Action::Keep]);
+}
+
+#[test]
+fn a_name_alone_brings_the_profile_up_as_it_is() {
+    let (before, name) = (
+        declaration("a", "up"),
+        Declaration {
+            name: "a".into(),
+            state: "up".into(),
+            ..Declaration::default()
+        },
+    );
+    assert_eq!(
+        actions(&[name.clone()], &[stored(&before, UUID, false)]),
+        [Action::Activate]
+    );
+    assert!(matches!(planned(&[name], &[]), Err(PlanError::Undefined { .. })));
+}
+
+#[test]
+fn duplicates_go_and_the_active_one_stays() {
+    let wanted = declaration("a", "up");
+    let known = [stored(&wanted, "one", false), stored(&wanted, UUID, true)];
+    let steps = planned(&[wanted.clone()], &known).unwrap();
+    let told: Vec<_> = steps
+        .iter()
+        .map(|step| (step.action, step.uuid.as_str()))
+        .collect();
+    assert_eq!(told, [(Action::Remove, "one"), (Action::Keep, UUID)]);
+    assert_eq!(
+        actions(&[declaration("a", "absent")], &known),
+        [Action::Remove, Action::Remove]
+    );
+    assert_eq!(actions(&[declaration("a", "down")], &known), [Action::TakeDown]);
+}
+
+#[test]
+fn what_is_not_the_hosts_own_libreswan_profile_is_not_touched() {
+    let wanted = declaration("a", "up");
+    let mut of_a_user = stored(&wanted, UUID, false);
+    let permissions = Value::from(vec!["user:joe:"]);
+    insert(
+        of_a_user.settings.get_mut("connection").unwrap(),
+        "permissions",
+        permissions,
+    );
+    assert!(matches!(
+        planned(&[wanted.clone()], &[of_a_user]),
+        Err(PlanError::Private { .. })
+    ));
+
+    let mut of_another_service = stored(&wanted, "one", true);
+    let service = Value::from("org.freedesktop.NetworkManager.openvpn");
+    insert(
+        of_another_service.settings.get_mut("vpn").unwrap(),
+        "service-type",
+        service,
+    );
+    assert_eq!(actions(&[wanted], &[of_another_service]), [Action::Create]);
+}
+
+#[test]
+fn faults_are_found_before_anything_is_planned() {
+    let mut wrong = declaration("a", "up");
+    wrong.data.insert("right".into(), "not an address".into());
+    assert!(matches!(planned(&[wrong], &[]), Err(PlanError::Invalid { .. })));
+    assert!(matches!(
+        planned(&[declaration("a", "sideways")], &[]),
+        Err(PlanError::State { .. })
+    ));
+    let twice = [declaration("a", "up"), declaration("a", "absent")];
+    assert!(matches!(planned(&twice, &[]), Err(PlanError::Twice { .. })));
+}

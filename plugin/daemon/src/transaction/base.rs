@@ -1,0 +1,51 @@
+//! Which device leads to a peer. NetworkManager brings a VPN up on top of the connection of the default route, and where
+//! there is none it has to be told which.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, UdpSocket};
+
+use nix::{ifaddrs::getifaddrs, sys::socket::SockaddrStorage};
+use nmstate_ipsec_core::{
+    profile::{Profile, Settings},
+    render::RightEnd,
+};
+
+use crate::resolve;
+
+/// The name of the device that leads to the peer of a profile, if there is one now.
+pub(super) async fn device(settings: &Settings) -> Option<String> {
+    let profile = Profile::from_settings(settings).ok()?;
+    let ends = resolve::ends(&profile.connection).await.ok()?;
+    match ends.right {
+        RightEnd::Ip(peer) => device_to(peer),
+        RightEnd::Any => None,
+    }
+}
+
+/// The kernel tells from which address it would send, without sending anything (`udp(7)`), and who has that.
+fn device_to(peer: IpAddr) -> Option<String> {
+    let any: IpAddr = match peer {
+        IpAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
+        IpAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
+    };
+    let socket = UdpSocket::bind((any, 0)).ok()?;
+    socket.connect((peer, 500)).ok()?;
+    let from = socket.local_addr().ok()?.ip();
+    let mut addresses = getifaddrs().ok()?;
+    let found = addresses.find(|known| known.address.as_ref().and_then(ip) == Some(from))?;
+    Some(found.interface_name)
+}
+
+fn ip(address: &SockaddrStorage) -> Option<IpAddr> {
+    let v4 = address.as_sockaddr_in().map(|address| address.ip().into());
+    v4.or_else(|| address.as_sockaddr_in6().map(|address| address.ip().into()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_loopback_leads_to_itself() {
+        assert_eq!(device_to(Ipv4Addr::LOCALHOST.into()).as_deref(), Some("lo"));
+    }
+}

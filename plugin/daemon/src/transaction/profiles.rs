@@ -1,0 +1,275 @@
+//! NetworkManager's profiles and activations, by UUID.
+
+use std::{collections::HashSet, time::Duration};
+
+use futures_util::StreamExt;
+use nmstate_ipsec_core::{contract, daemon_api::Dictionary, plan::Stored, profile::Settings};
+use zbus::{
+    Connection,
+    proxy::{CacheProperties, Defaults, ProxyImpl},
+    zvariant::{ObjectPath, OwnedObjectPath, OwnedValue},
+};
+
+use super::proxies::{
+    ActiveConnectionProxy, DeviceProxy, ManagerProxy, SettingsConnectionProxy, SettingsProxy,
+};
+
+/// `NM_SETTINGS_UPDATE2_FLAG_TO_DISK`, which means the same for `AddConnection2`; and no autoconnect by that.
+const TO_DISK: u32 = 0x1;
+const BLOCK_AUTOCONNECT: u32 = 0x20;
+
+/// `NM_ACTIVE_CONNECTION_STATE_*`
+const ACTIVATED: u32 = 2;
+const DEACTIVATED: u32 = 4;
+
+/// `NM_ACTIVE_CONNECTION_STATE_REASON_USER_DISCONNECTED`
+const BY_THE_USER: u32 = 2;
+
+/// How long NetworkManager and our daemon may take to take a connection down.
+const DOWN_TIME_OUT: Duration = Duration::from_secs(30);
+
+/// What became of an activation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Ended {
+    /// It is activated.
+    Up,
+    /// It has failed.
+    Failed,
+    /// A user took it down.
+    ByTheUser,
+}
+
+/// NetworkManager's profiles.
+#[derive(Debug, Clone)]
+pub(super) struct Profiles(pub(super) Connection);
+
+impl Profiles {
+    pub(super) async fn manager(&self) -> zbus::Result<ManagerProxy<'static>> {
+        self.at(ObjectPath::from_static_str_unchecked("/org/freedesktop/NetworkManager").into())
+            .await
+    }
+
+    /// libreswan's profiles with these names, secrets included; of one name the one that was active last comes first.
+    pub(super) async fn named(&self, names: &HashSet<&str>) -> zbus::Result<Vec<Stored>> {
+        let active = self.active().await?;
+        let settings = SettingsProxy::builder(&self.0)
+            .cache_properties(CacheProperties::No)
+            .build()
+            .await?;
+        let mut found = Vec::new();
+        for path in settings.list_connections().await? {
+            let profile: SettingsConnectionProxy<'_> = self.at(path).await?;
+            // It may have gone since.
+            let Ok(mut settings) = profile.get_settings().await else {
+                continue;
+            };
+            if !names.contains(text(&settings, "connection", "id")) || !is_libreswan(&settings) {
+                continue;
+            }
+            fill_in_secrets(&profile, &mut settings).await;
+            let uuid = text(&settings, "connection", "uuid");
+            let is_active = active.iter().any(|(_, known)| known == uuid);
+            found.push(Stored { settings, is_active });
+        }
+        found.sort_by_key(|stored| std::cmp::Reverse(timestamp(&stored.settings)));
+        Ok(found)
+    }
+
+    /// The profile with the UUID, secrets included.
+    pub(super) async fn find(&self, uuid: &str) -> zbus::Result<Option<Settings>> {
+        let Some(profile) = self.profile(uuid).await? else {
+            return Ok(None);
+        };
+        let mut settings = profile.get_settings().await?;
+        fill_in_secrets(&profile, &mut settings).await;
+        Ok(Some(settings))
+    }
+
+    /// Stores a profile, new or in place of the one with its UUID.
+    pub(super) async fn store(&self, uuid: &str, settings: &Settings) -> zbus::Result<()> {
+        let flags = TO_DISK | BLOCK_AUTOCONNECT;
+        match self.profile(uuid).await? {
+            Some(profile) => profile
+                .update2(settings, flags, Dictionary::new())
+                .await
+                .map(drop),
+            None => {
+                let all = SettingsProxy::new(&self.0).await?;
+                all.add_connection2(settings, flags, Dictionary::new())
+                    .await
+                    .map(drop)
+            }
+        }
+    }
+
+    /// Deletes a profile, after its connection is down; one that is not there is gone already.
+    pub(super) async fn delete(&self, uuid: &str) -> zbus::Result<()> {
+        self.take_down(uuid).await?;
+        match self.profile(uuid).await? {
+            Some(profile) => profile.delete().await,
+            None => Ok(()),
+        }
+    }
+
+    /// Has NetworkManager take the connection down, without waiting for that: the next activation may begin, and our
+    /// daemon sees to it that the two do not meet.
+    pub(super) async fn begin_down(&self, uuid: &str) -> zbus::Result<()> {
+        for (path, known) in self.active().await? {
+            if known == uuid {
+                // It may have gone by itself.
+                let _ = self.manager().await?.deactivate_connection(&path).await;
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes the connection down and waits until it is.
+    pub(super) async fn take_down(&self, uuid: &str) -> zbus::Result<()> {
+        for (path, known) in self.active().await? {
+            if known != uuid {
+                continue;
+            }
+            let active: ActiveConnectionProxy<'_> = self.at(path.clone()).await?;
+            let mut changes = active.receive_state_changed().await?;
+            if self.manager().await?.deactivate_connection(&path).await.is_err() {
+                continue;
+            }
+            let down = async {
+                // Whatever cannot be asked any more is gone.
+                if !active.state().await.is_ok_and(|state| state != DEACTIVATED) {
+                    return;
+                }
+                while let Some(change) = changes.next().await {
+                    if change.args().is_ok_and(|change| change.state == DEACTIVATED) {
+                        return;
+                    }
+                }
+            };
+            if tokio::time::timeout(DOWN_TIME_OUT, down).await.is_err() {
+                return Err(zbus::Error::Failure(format!(
+                    "NetworkManager did not take it down within {} s",
+                    DOWN_TIME_OUT.as_secs()
+                )));
+            }
+        }
+        Ok(())
+    }
+
+    /// Begins to bring the connection up on top of `base`, the name of the device that leads to the peer, if that is
+    /// known and NetworkManager's.
+    pub(super) async fn begin_up(&self, uuid: &str, base: Option<&str>) -> zbus::Result<OwnedObjectPath> {
+        let none = ObjectPath::from_static_str_unchecked("/");
+        let manager = self.manager().await?;
+        let profile = SettingsProxy::new(&self.0)
+            .await?
+            .get_connection_by_uuid(uuid)
+            .await?;
+        let mut specific = none.clone().into();
+        if let Some(base) = base
+            && let Ok(device) = manager.get_device_by_ip_iface(base).await
+        {
+            let device: DeviceProxy<'_> = self.at(device).await?;
+            specific = device.active_connection().await.unwrap_or(specific);
+        }
+        manager.activate_connection(&profile, &none, &specific).await
+    }
+
+    /// Waits until the activation is over.
+    pub(super) async fn end_of(&self, activation: &OwnedObjectPath) -> zbus::Result<Ended> {
+        let active: ActiveConnectionProxy<'_> = self.at(activation.clone()).await?;
+        let mut changes = active.receive_state_changed().await?;
+        match active.state().await {
+            Ok(ACTIVATED) => return Ok(Ended::Up),
+            Ok(DEACTIVATED) | Err(_) => return Ok(Ended::Failed),
+            Ok(_) => {}
+        }
+        while let Some(change) = changes.next().await {
+            let change = change.args()?;
+            match (change.state, change.reason) {
+                (ACTIVATED, _) => return Ok(Ended::Up),
+                (DEACTIVATED, BY_THE_USER) => return Ok(Ended::ByTheUser),
+                (DEACTIVATED, _) => return Ok(Ended::Failed),
+                _ => {}
+            }
+        }
+        Ok(Ended::Failed)
+    }
+
+    /// The activation of the profile, if there is one.
+    pub(super) async fn activation(&self, uuid: &str) -> zbus::Result<Option<OwnedObjectPath>> {
+        let active = self.active().await?;
+        Ok(active
+            .into_iter()
+            .find(|(_, known)| known == uuid)
+            .map(|(path, _)| path))
+    }
+
+    /// VPN connections that are active or on their way there, with their UUIDs.
+    async fn active(&self) -> zbus::Result<Vec<(OwnedObjectPath, String)>> {
+        let mut found = Vec::new();
+        for path in self.manager().await?.active_connections().await? {
+            let active: ActiveConnectionProxy<'_> = self.at(path.clone()).await?;
+            // One that cannot be asked any more has gone meanwhile.
+            let Ok(kind) = active.type_().await else { continue };
+            if kind != "vpn" {
+                continue;
+            }
+            if let (Ok(uuid), Ok(state)) = (active.uuid().await, active.state().await)
+                && state <= ACTIVATED
+            {
+                found.push((path, uuid));
+            }
+        }
+        Ok(found)
+    }
+
+    async fn profile(&self, uuid: &str) -> zbus::Result<Option<SettingsConnectionProxy<'static>>> {
+        let all = SettingsProxy::new(&self.0).await?;
+        match all.get_connection_by_uuid(uuid).await {
+            Ok(path) => self.at(path).await.map(Some),
+            Err(zbus::Error::MethodError(name, ..)) if name.ends_with(".InvalidConnection") => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn at<P: ProxyImpl<'static> + Defaults + From<zbus::Proxy<'static>>>(
+        &self,
+        path: OwnedObjectPath,
+    ) -> zbus::Result<P> {
+        zbus::proxy::Builder::new(&self.0)
+            .path(path)?
+            .cache_properties(CacheProperties::No)
+            .build()
+            .await
+    }
+}
+
+/// Puts the secrets that the profile has beside its settings. A profile without any has none to give.
+async fn fill_in_secrets(profile: &SettingsConnectionProxy<'_>, settings: &mut Settings) {
+    let secrets = profile.get_secrets("vpn").await;
+    let secrets = secrets
+        .ok()
+        .and_then(|mut secrets| secrets.remove("vpn")?.remove("secrets"));
+    if let (Some(secrets), Some(vpn)) = (secrets, settings.get_mut("vpn")) {
+        vpn.insert("secrets".into(), secrets);
+    }
+}
+
+fn is_libreswan(settings: &Settings) -> bool {
+    [contract::PLUGIN_NAME, contract::PLUGIN_ALIAS].contains(&text(settings, "vpn", "service-type"))
+}
+
+fn text<'a>(settings: &'a Settings, setting: &str, key: &str) -> &'a str {
+    let value = settings.get(setting).and_then(|keys| keys.get(key));
+    value
+        .and_then(|value| <&str>::try_from(value).ok())
+        .unwrap_or_default()
+}
+
+/// When NetworkManager last had it up.
+fn timestamp(settings: &Settings) -> u64 {
+    let value: Option<&OwnedValue> = settings.get("connection").and_then(|keys| keys.get("timestamp"));
+    value
+        .and_then(|value| u64::try_from(value).ok())
+        .unwrap_or_default()
+}

@@ -1,0 +1,211 @@
+//! Carrying out what was planned: profiles, then activations, several at once.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use futures_util::{StreamExt, stream};
+use nmstate_ipsec_core::{
+    daemon_api::{ApplyOptions, Failure, Outcome},
+    plan::{Action, Step},
+};
+use tokio::time::Instant;
+use zbus::zvariant::OwnedObjectPath;
+
+use super::{
+    base,
+    profiles::{Ended, Profiles},
+};
+use crate::connection::Registry;
+
+/// Most connections that are brought up or taken down at once.
+const AT_ONCE: usize = 16;
+
+/// How long the kernel's state may lag behind NetworkManager's word.
+const KERNEL_TIME_OUT: Duration = Duration::from_secs(5);
+const KERNEL_STEP: Duration = Duration::from_millis(200);
+
+/// The code of [`nmstate_ipsec_core::reason::Reason::PeerSilent`].
+pub(super) const PEER_SILENT: &str = "peer-silent";
+
+/// The code of what NetworkManager refuses by itself.
+const NETWORKMANAGER: &str = "networkmanager";
+
+/// Carries out one step after the other: what goes, what is stored, what comes up. Ends early when one fails.
+pub(super) async fn carry_out(
+    registry: &Registry,
+    profiles: &Profiles,
+    steps: &[Step],
+    options: &ApplyOptions,
+) -> Vec<Outcome> {
+    let mut outcomes: Vec<Outcome> = steps.iter().map(outcome).collect();
+    let (first, last): (Vec<usize>, Vec<usize>) =
+        (0..steps.len()).partition(|index| matches!(steps[*index].action, Action::TakeDown | Action::Remove));
+    for round in [first, last] {
+        let mut running = stream::iter(round)
+            .map(|index| {
+                let work = Work {
+                    registry,
+                    profiles,
+                    step: &steps[index],
+                    options,
+                };
+                async move { (index, work.done().await) }
+            })
+            .buffer_unordered(AT_ONCE);
+        while let Some((index, came)) = running.next().await {
+            let came =
+                came.unwrap_or_else(|error| Came::because("failed", NETWORKMANAGER, &error.to_string()));
+            let outcome = &mut outcomes[index];
+            outcome.state = came.state.to_owned();
+            (outcome.code, outcome.text) = (came.code, came.text);
+            if came.state == "failed" {
+                return outcomes;
+            }
+        }
+    }
+    outcomes
+}
+
+/// What a step is called, and what it changes, before anything is done.
+pub(super) fn outcome(step: &Step) -> Outcome {
+    let action = match step.action {
+        Action::Create => "created",
+        Action::Modify => "modified",
+        Action::Activate => "activated",
+        Action::Keep => "kept",
+        Action::TakeDown => "taken-down",
+        Action::Remove => "removed",
+    };
+    Outcome {
+        name: step.name.clone(),
+        uuid: step.uuid.clone(),
+        action: action.to_owned(),
+        state: String::new(),
+        code: String::new(),
+        text: String::new(),
+        changes: step.changes(),
+    }
+}
+
+/// What came of a step: the state, and the code and text of what was in the way.
+struct Came {
+    state: &'static str,
+    code: String,
+    text: String,
+}
+
+impl Came {
+    fn is(state: &'static str) -> Self {
+        Self::because(state, "", "")
+    }
+
+    fn because(state: &'static str, code: &str, text: &str) -> Self {
+        Self {
+            state,
+            code: code.to_owned(),
+            text: text.to_owned(),
+        }
+    }
+}
+
+/// What carries a step out.
+struct Work<'a> {
+    registry: &'a Registry,
+    profiles: &'a Profiles,
+    step: &'a Step,
+    options: &'a ApplyOptions,
+}
+
+impl Work<'_> {
+    async fn done(&self) -> zbus::Result<Came> {
+        let (profiles, uuid) = (self.profiles, self.step.uuid.as_str());
+        match (self.step.action, &self.step.after) {
+            (Action::TakeDown, _) => profiles.take_down(uuid).await.map(|()| Came::is("down")),
+            (Action::Remove, _) => profiles.delete(uuid).await.map(|()| Came::is("absent")),
+            (Action::Create | Action::Modify, Some(after)) => {
+                profiles.store(uuid, after).await?;
+                profiles.begin_down(uuid).await?;
+                self.up().await
+            }
+            (Action::Keep, _) => match profiles.activation(uuid).await? {
+                Some(activation) => self.wait(&activation, now()).await,
+                None => self.up().await,
+            },
+            _ => self.up().await,
+        }
+    }
+
+    async fn up(&self) -> zbus::Result<Came> {
+        let since = now();
+        let base = match &self.step.after {
+            Some(settings) => base::device(settings).await,
+            None => None,
+        };
+        let activation = self.profiles.begin_up(&self.step.uuid, base.as_deref()).await?;
+        self.wait(&activation, since).await
+    }
+
+    /// Waits for the end of an activation, or as long as the peer may take.
+    async fn wait(&self, activation: &OwnedObjectPath, since: u64) -> zbus::Result<Came> {
+        let end = self.profiles.end_of(activation);
+        let ended = if self.options.wait == 0 {
+            end.await?
+        } else {
+            match tokio::time::timeout(Duration::from_secs(self.options.wait.into()), end).await {
+                Ok(ended) => ended?,
+                Err(_) => {
+                    let text = format!("the peer has not answered within {} s", self.options.wait);
+                    return Ok(self.silent(&text));
+                }
+            }
+        };
+        if ended == Ended::Up {
+            return Ok(self.verified().await);
+        }
+        let failures = self.registry.history().kept();
+        let is_its = |failure: &Failure| failure.uuid == self.step.uuid && failure.time >= since;
+        Ok(match failures.into_iter().rfind(is_its) {
+            Some(failure) if failure.code == PEER_SILENT => self.silent(&failure.text),
+            Some(failure) => Came::because("failed", &failure.code, &failure.text),
+            None if ended == Ended::ByTheUser => {
+                Came::because("failed", NETWORKMANAGER, "somebody took it down meanwhile")
+            }
+            None => {
+                let text = "NetworkManager did not bring it up and gave no reason; see 'journalctl -u NetworkManager'";
+                Came::because("failed", NETWORKMANAGER, text)
+            }
+        })
+    }
+
+    /// A peer that does not answer at all may be the next that the same document is rolled out to.
+    fn silent(&self, text: &str) -> Came {
+        let state = if self.options.require_established {
+            "failed"
+        } else {
+            "pending"
+        };
+        Came::because(state, PEER_SILENT, text)
+    }
+
+    /// Sees that the kernel has what NetworkManager says. A moment passes between pluto's word and the last policy.
+    async fn verified(&self) -> Came {
+        if !self.options.verify {
+            return Came::is("up");
+        }
+        let deadline = Instant::now() + KERNEL_TIME_OUT;
+        while !self.registry.is_in_kernel(&self.step.uuid).await {
+            if Instant::now() > deadline {
+                let text = "NetworkManager says that it is activated, but the kernel has no SA or no policy of it; \
+                            see 'journalctl -u nmstate-ipsecd'";
+                return Came::because("failed", "verification", text);
+            }
+            tokio::time::sleep(KERNEL_STEP).await;
+        }
+        Came::is("up")
+    }
+}
+
+/// Now, as failures are dated: microseconds since 1970.
+fn now() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_micros()).unwrap_or(u64::MAX)
+}
