@@ -9,6 +9,7 @@ mod defaults;
 mod suggest;
 mod table;
 
+pub use suggest::nearest_of;
 pub use table::{Connection, KEYS, Key, Rendering, Setting};
 pub use value::{
     Expected, YesNo,
@@ -29,6 +30,12 @@ const HEAD_KEYS: &[&str] = &["left", "right", "nm-auto-defaults", "nm-connect-mo
 
 /// Keys that are secrets and have no place in `vpn.data`.
 const SECRET_KEYS: &[&str] = &["pskvalue", "xauthpassword"];
+
+/// The name of every key that `vpn.data` may have, older names among them.
+pub fn key_names() -> impl Iterator<Item = &'static str> {
+    let of_table = KEYS.iter().flat_map(|key| [Some(key.name), key.alias]);
+    of_table.flatten().chain(HEAD_KEYS.iter().copied())
+}
 
 impl Connection {
     /// Parses `vpn.data`, fills in what `nm-auto-defaults` asks for, and checks the keys against one another.

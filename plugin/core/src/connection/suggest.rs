@@ -1,22 +1,23 @@
 //! The key that a misspelt one was meant to be.
 
-use super::{HEAD_KEYS, KEYS};
+use super::key_names;
 
 /// Longest key that is compared with the table.
 const MAX_KEY: usize = 40;
 
-/// The key of the table that is nearest to `key`, if it is near enough to be meant.
+/// The key of a connection that is nearest to `key`, if it is near enough to be meant.
 pub(super) fn nearest(key: &str) -> Option<&'static str> {
-    if key.len() > MAX_KEY || !key.is_ascii() {
+    nearest_of(key, key_names())
+}
+
+/// The one of `names` that is nearest to `word`, if it is near enough to be meant.
+pub fn nearest_of<'n>(word: &str, names: impl IntoIterator<Item = &'n str>) -> Option<&'n str> {
+    if word.len() > MAX_KEY || !word.is_ascii() {
         return None;
     }
-    let wanted = simplified(key);
-    let known = KEYS
-        .iter()
-        .flat_map(|key| [Some(key.name), key.alias])
-        .flatten()
-        .chain(HEAD_KEYS.iter().copied());
-    known
+    let wanted = simplified(word);
+    names
+        .into_iter()
         .map(|name| (distance(&wanted, &simplified(name)), name))
         .filter(|(distance, name)| *distance <= if name.len() < 6 { 1 } else { 2 })
         .min()

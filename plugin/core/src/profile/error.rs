@@ -136,7 +136,7 @@ fn hint(suggestion: Option<&'static str>) -> String {
 }
 
 /// `text` escaped and shortened, so that it can stand in one line of a log.
-fn shown(text: &str) -> String {
+pub fn shown(text: &str) -> String {
     let mut shown: String = text
         .chars()
         .take(MAX_SHOWN)

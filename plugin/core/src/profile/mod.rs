@@ -9,7 +9,7 @@ mod name;
 mod settings;
 mod wanted;
 
-pub use error::InvalidProfile;
+pub use error::{InvalidProfile, shown};
 pub use name::{ConnectionId, Uuid};
 pub use wanted::{SecretKey, askable_secrets, missing_secrets, needs_secrets};
 
