@@ -1,0 +1,96 @@
+//! Documents as users write them: policies and plain desired state, in YAML or JSON.
+//!
+//! A document is hostile until it is read: every key is known or refused, every value of a connection parsed, and a fault
+//! names its file, line, column and path. No fault repeats what may be a secret.
+
+use std::collections::BTreeMap;
+
+mod error;
+mod fields;
+mod ipsec;
+mod json;
+mod libreswan;
+mod node;
+mod parse;
+mod placeholder;
+mod policy;
+mod scalar;
+pub mod select;
+mod source;
+mod state;
+
+pub use error::{Error, Location, Problem};
+pub use ipsec::{InterfaceState, IpStack, IpsecInterface};
+pub use libreswan::{GivenSecret, Libreswan};
+pub use source::Source;
+pub use state::DesiredState;
+
+use error::Faults;
+
+/// A document: one policy, or one desired state.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Document {
+    /// Where it was found.
+    pub origin: Origin,
+    /// `metadata.name` of a policy.
+    pub name: Option<String>,
+    /// `spec.nodeSelector` of a policy; empty if it is for every host.
+    pub selector: BTreeMap<String, String>,
+    /// `spec.capture` of a policy, for nmpolicy.
+    pub capture: Option<serde_json::Value>,
+    /// What the host's network is to be.
+    pub state: DesiredState,
+}
+
+/// Where a document was found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Origin {
+    /// The file, as it was named.
+    pub file: String,
+    /// Which document of the file it is, counted from 1.
+    pub number: usize,
+    /// Which item it is of a list, counted from 0.
+    pub item: Option<usize>,
+}
+
+/// Reads the documents of all sources, in order.
+///
+/// # Errors
+/// The faults of all sources, at most some 50 of each. A source that is not YAML has one.
+pub fn read(sources: &[Source]) -> Result<Vec<Document>, Vec<Error>> {
+    let mut documents = Vec::new();
+    let mut errors = Vec::new();
+    for source in sources {
+        let mut faults = Faults::new(source.name());
+        match source.read() {
+            Ok(text) => documents.extend(read_text(&text, &source.name(), &mut faults)),
+            Err((location, problem)) => faults.push(location, String::new(), problem),
+        }
+        errors.extend(faults.into_errors());
+    }
+    if errors.is_empty() {
+        Ok(documents)
+    } else {
+        Err(errors)
+    }
+}
+
+fn read_text(text: &str, file: &str, faults: &mut Faults) -> Vec<Document> {
+    let roots = match parse::documents(text) {
+        Ok(roots) => roots,
+        Err((location, path, problem)) => {
+            faults.push(Some(location), path, problem);
+            return Vec::new();
+        }
+    };
+    if roots.is_empty() {
+        faults.push(None, String::new(), Problem::Empty);
+    }
+    roots
+        .iter()
+        .flat_map(|(number, root)| policy::documents(root, *number, file, faults))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,3 @@
+//! The command `nmstate-ipsec`: policies in, encrypted connections out.
+
+pub mod document;

@@ -1,0 +1,3 @@
+//! `nmstate-ipsec`.
+
+fn main() {}
