@@ -128,6 +128,13 @@ pub struct IpStack {
     pub value: Json,
 }
 
+impl IpStack {
+    /// Whether the addresses are to come from the tunnel. Written without `enabled`, the rest says that it is.
+    pub fn is_automatic(&self) -> bool {
+        self.enabled.unwrap_or(true) && (self.dhcp == Some(true) || self.autoconf == Some(true))
+    }
+}
+
 /// Reads an interface of which the type is known to be `ipsec`. Nothing comes back if it has no usable name.
 pub(super) fn read(
     node: &Node,

@@ -91,9 +91,9 @@ pub(super) fn read(
             key => fields::unknown_key(entry, path, suggestion(key), faults),
         }
     }
-    let is_whole = faults.count() == before || connection.data.contains_key("right");
-    if is_whole && !connection.is_template {
-        check(&connection.data, node, path, faults);
+    let is_whole = faults.count() == before;
+    if !connection.is_template && (is_whole || connection.data.contains_key("right")) {
+        check(&connection.data, is_whole, node, path, faults);
     }
     Some(connection)
 }
@@ -133,22 +133,27 @@ fn secret(entry: &Entry, path: &Path<'_>, faults: &mut Faults) -> Option<GivenSe
     Some(GivenSecret::Set(Secret::new(text.to_owned())))
 }
 
-/// Checks a connection as a whole. Values that are wrong by themselves are all noted; what contradicts itself only
-/// where nothing else is wrong.
-fn check(data: &BTreeMap<String, String>, node: &Node, path: &Path<'_>, faults: &mut Faults) {
+/// Checks a connection. Values that are wrong by themselves are all noted; what contradicts itself only if it
+/// `is_whole`: where something is left out for being wrong, that may be the reason.
+fn check(
+    data: &BTreeMap<String, String>,
+    mut is_whole: bool,
+    node: &Node,
+    path: &Path<'_>,
+    faults: &mut Faults,
+) {
     let mut data: std::collections::HashMap<_, _> = data.clone().into_iter().collect();
-    let mut is_first = true;
     while let Err(fault) = Connection::from_data(&data) {
         let key = fault.key().to_owned();
         let is_of_value = matches!(
             fault,
             InvalidProfile::Value { .. } | InvalidProfile::HiddenValue { .. }
         );
-        if !is_of_value && !is_first {
+        if !is_of_value && !is_whole {
             return;
         }
         note(fault, node, path, faults);
-        is_first = false;
+        is_whole = false;
         // Without `right` nothing more would be looked at.
         if !is_of_value || key == "right" || data.remove(&key).is_none() {
             return;

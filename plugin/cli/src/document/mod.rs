@@ -18,6 +18,8 @@ mod scalar;
 pub mod select;
 mod source;
 mod state;
+mod tag;
+mod tree;
 
 pub use error::{Error, Location, Problem};
 pub use ipsec::{InterfaceState, IpStack, IpsecInterface};

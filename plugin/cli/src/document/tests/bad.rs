@@ -42,6 +42,8 @@ fn what_grows_without_end_is_refused_soon() {
     let too_many = "is larger than 1000000 values or 32 MB with its aliases replaced";
     assert!(faults(&laughs)[0].contains(too_many));
     assert!(faults(&long)[0].contains(too_many));
+    let keys = long.replacen("[x", "{x", 1).replacen("x]", "x: y}", 1);
+    assert!(faults(&keys)[0].contains(too_many));
     let too_deep = "is nested more than 64 levels deep";
     for deep in [
         "[".repeat(100_000),
