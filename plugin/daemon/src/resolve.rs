@@ -5,8 +5,9 @@
 
 use std::{io, net::IpAddr, time::Duration};
 
+use nix::sys::socket::SockaddrStorage;
 use nmstate_ipsec_core::{
-    connection::{Connection, Family, HostAddress},
+    connection::{Connection, Family, HostAddress, YesNo},
     reason::Reason,
     render::{LeftEnd, ResolvedEnds, RightEnd},
 };
@@ -35,20 +36,30 @@ pub async fn ends(connection: &Connection) -> Result<ResolvedEnds, Reason> {
     })
 }
 
-/// Ends when a name, or an interface, in `connection` no longer leads to the address in `ends`. Whether it does is asked
-/// when `addresses` tells of a change of the host's own, and now and then: the DNS tells nobody of a change.
-pub async fn until_moved(connection: &Connection, ends: &ResolvedEnds, addresses: &watch::Sender<()>) {
+/// Ends when a name, or an interface, in `connection` no longer leads to the address in `ends`, or when the host no longer
+/// has the address `me` that the tunnel comes from, unless IKE may move it (`mobike`). That is asked when `addresses`
+/// tells of a change of the host's own, and names now and then: the DNS tells nobody of a change.
+pub async fn until_moved(
+    connection: &Connection,
+    ends: &ResolvedEnds,
+    me: Option<IpAddr>,
+    addresses: &watch::Sender<()>,
+) {
     let is_fixed = |end: &HostAddress| !matches!(end, HostAddress::Name(_) | HostAddress::Interface(_));
-    if is_fixed(&connection.left) && is_fixed(&connection.right) {
-        return std::future::pending().await;
-    }
+    let looks_up = !is_fixed(&connection.left) || !is_fixed(&connection.right);
+    let me = me.filter(|_| connection.mobike != Some(YesNo::Yes));
     let mut changes = addresses.subscribe();
     let (left, right) = (ends.left.address(), ends.right.address());
     loop {
         tokio::select! {
             // The sender lives as long as the daemon.
             _ = changes.changed() => {}
-            () = tokio::time::sleep(LOOK_UP_INTERVAL) => {}
+            () = tokio::time::sleep(LOOK_UP_INTERVAL), if looks_up => {}
+        }
+        if let Some(me) = me
+            && of_host().is_ok_and(|addresses| !addresses.contains(&me))
+        {
+            return tracing::warn!("this host no longer has the address {me}");
         }
         for (key, end, address) in [
             ("left", &connection.left, left),
@@ -106,6 +117,16 @@ async fn look_up(key: &'static str, name: &str) -> Result<Vec<IpAddr>, Reason> {
         return Err(unresolved("the name has no address".into()));
     }
     Ok(addresses)
+}
+
+/// All addresses of this host.
+fn of_host() -> io::Result<Vec<IpAddr>> {
+    let addresses = nix::ifaddrs::getifaddrs()?.filter_map(|entry| entry.address);
+    let ip = |address: SockaddrStorage| {
+        let v4 = address.as_sockaddr_in().map(|v4| v4.ip().into());
+        v4.or_else(|| address.as_sockaddr_in6().map(|v6| v6.ip().into()))
+    };
+    Ok(addresses.filter_map(ip).collect())
 }
 
 /// The addresses of a network interface, link-local ones left out.

@@ -95,6 +95,17 @@ impl Host {
     }
 }
 
+impl Host {
+    /// Keeps in mind which device the connection has; the one that it had before goes.
+    fn expect_device(&self, profile: &Profile) {
+        if let Some(before) = self.devices.expect(profile)
+            && let Err(error) = self.devices.remove(&before)
+        {
+            tracing::error!("failed to remove the device {before}: {error}");
+        }
+    }
+}
+
 /// The connections, by UUID.
 #[derive(Debug)]
 pub struct Registry {

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use nmstate_ipsec_core::profile::{Profile, Uuid};
 
 use super::Host;
-use crate::{kernel, secrets_file};
+use crate::{kernel, routing::Devices, secrets_file};
 
 /// Takes everything of the connection away. `reqids` are those that its SAs and policies are known by. What cannot be
 /// done is logged, and the rest is done all the same.
@@ -27,12 +27,24 @@ pub(super) async fn unload(host: &Host, profile: &Profile, reqids: &HashSet<u32>
             }
         }
         _ => {
-            host.devices.abandon(uuid);
             take_out_of_kernel(uuid, reqids.clone()).await;
         }
     }
     host.routings.remove(uuid);
     forget_secrets(host, uuid, answers).await;
+}
+
+/// Takes the device of a connection that has ended away, where pluto does not: it hangs, was killed, or is not the one
+/// that made it. The device of somebody else's connection stays, whatever that is doing.
+pub(super) async fn take_device_away(host: &Host, name: &str) {
+    let is_of_others = match host.libreswan.status_soon().await {
+        Ok(status) => status.others_have_device(name, &host.updown),
+        // What hangs says nothing; what is up in the kernel is seen there.
+        Err(_) => false,
+    };
+    if !is_of_others && let Err(error) = host.devices.remove(name) {
+        tracing::error!("failed to remove the device {name}: {error}");
+    }
 }
 
 /// Has connections negotiate again whose IKE SA went together with the one that was deleted, as it was shared.
@@ -99,6 +111,9 @@ pub(super) async fn sweep(host: &Host, is_orphan: impl Fn(&str) -> bool) {
             }
         }
         Err(reason) => tracing::warn!("failed to look for connections that were left in pluto: {reason}"),
+    }
+    for device in Devices::made_for_us().unwrap_or_default() {
+        take_device_away(host, &device).await;
     }
     match secrets_file::left(&host.secrets_dir) {
         Ok(left) => {

@@ -50,8 +50,8 @@ pub(super) fn has_one_pair(profile: &Profile) -> bool {
 /// updown helper would have reported.
 pub(super) async fn adopt(host: &Host, profile: &Profile) -> Option<(ResolvedEnds, Vec<Updown>)> {
     let name = profile.pluto_name();
+    host.expect_device(profile);
     let status = status(host).await;
-    host.devices.expect(profile);
     if profile.connection.connect_mode == ConnectMode::OnDemand {
         status.of(&name).find(|known| known.is_routed)?;
         let ends = resolve::ends(&profile.connection).await.ok()?;
@@ -192,7 +192,7 @@ pub(super) async fn load(
             ),
         })?;
     }
-    host.devices.expect(profile);
+    host.expect_device(profile);
     // Listening makes pluto look at addresses and secrets again. It does not matter which of the two
     // comes first: the connection is not used before both are done.
     let (running, added, ()) = tokio::join!(
@@ -201,6 +201,8 @@ pub(super) async fn load(
         host.networkmanager.ask(&host.bus)
     );
     let added = if running? {
+        // Whoever watches it may not know of this one yet.
+        host.started.notify_one();
         added
     } else if !may_start && systemd::is_booted() {
         let detail = format!("whoever stopped {} starts it again", systemd::IPSEC_UNIT);

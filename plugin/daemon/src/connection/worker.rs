@@ -139,7 +139,7 @@ impl Worker {
                     self.reqids.extend(known.map(kernel::reqid_group));
                 }
                 if matches!(*event, Event::Unloaded) {
-                    self.take_device_away();
+                    self.take_device_away().await;
                     self.answer();
                 }
                 self.step(*event).await;
@@ -155,10 +155,10 @@ impl Worker {
 
     /// The device goes with the connection, unless that is to be up again: until then what is routed into it is
     /// dropped there.
-    fn take_device_away(&self) {
+    async fn take_device_away(&self) {
         let ends = matches!(self.state.phase, Phase::Unloading(After::Rest | After::Fail(_)));
-        if ends && let Err(error) = self.host.devices.remove(&self.uuid) {
-            tracing::error!(ipsec_uuid = %self.uuid, nm_connection = %self.uuid, "failed to remove the device of the connection: {error}");
+        if ends && let Some(device) = self.host.devices.forget(&self.uuid) {
+            unload::take_device_away(&self.host, &device).await;
         }
     }
 
@@ -307,6 +307,10 @@ impl Worker {
             }
         }
         let reqids = self.reqids.clone();
+        let me = match &self.state.phase {
+            Phase::Up(_, reports) => reports.iter().find_map(|report| report.me),
+            _ => None,
+        };
         self.run(async move |host, profile, since| match effect {
             Effect::Adopt => Event::Adopted(work::adopt(&host, &profile).await),
             Effect::Prepare => Event::Prepared(work::prepare(&host, &profile).await),
@@ -324,7 +328,8 @@ impl Worker {
                 Event::Retry
             }
             Effect::Watch(ends) => {
-                resolve::until_moved(&profile.connection, &ends, &host.addresses).await;
+                let me = me.or(ends.left.address());
+                resolve::until_moved(&profile.connection, &ends, me, &host.addresses).await;
                 Event::Lost
             }
             _ => {

@@ -141,6 +141,23 @@ pub fn list() -> io::Result<KernelFacts> {
     Ok(facts)
 }
 
+/// Whether there are policies for the XFRM interface with this number (`if_id`), whoever's they are.
+///
+/// # Errors
+/// The kernel does not say.
+pub fn has_interface(number: u32) -> io::Result<bool> {
+    let mut has = false;
+    dump(XFRM_MSG_GETPOLICY, |kind, payload| {
+        if kind == XFRM_MSG_NEWPOLICY
+            && let Ok(policy) = policy::ModifyMessage::parse(payload)
+        {
+            let is_of = |attribute: &XfrmAttrs| matches!(attribute, XfrmAttrs::IfId(id) if *id == number);
+            has |= policy.nlas.iter().any(is_of);
+        }
+    })?;
+    Ok(has)
+}
+
 /// From where to where the packets of a selector go.
 fn flow(selector: &Selector) -> Option<(Subnet, Subnet)> {
     let source = address(&selector.saddr.addr, selector.family)?;

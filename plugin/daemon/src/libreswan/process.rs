@@ -56,19 +56,22 @@ fn forget_the_killed() -> io::Result<()> {
     }
 }
 
-/// Tells `listener` when pluto ends, and when one that was started since, as `started` says, runs. Never ends but by an
-/// error.
+/// Tells `listener` when pluto ends, and when another one runs, as `started` says. Never ends but by an error.
 ///
 /// # Errors
 /// The process cannot be watched.
 pub async fn watch(started: &Notify, listener: impl Fn(bool)) -> io::Result<()> {
+    let mut has_ended = false;
     loop {
         if let Some(process) = running()? {
+            if has_ended {
+                listener(true);
+            }
             ended(pidfd_open(process, PidfdFlags::empty())?).await;
+            has_ended = true;
             listener(false);
         }
         started.notified().await;
-        listener(true);
     }
 }
 
@@ -91,9 +94,10 @@ fn running() -> io::Result<Option<Pid>> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => None,
         Err(error) => return Err(error),
     };
+    // `proc_pid_stat(5)`: a zombie, which nobody has waited for, runs no more.
     let is_pluto = |process: &Pid| {
-        fs::read_to_string(format!("/proc/{}/comm", process.as_raw_nonzero()))
-            .is_ok_and(|name| name.trim_end() == "pluto")
+        let stat = fs::read_to_string(format!("/proc/{}/stat", process.as_raw_nonzero()));
+        stat.is_ok_and(|stat| stat.contains(" (pluto) ") && !stat.contains(" (pluto) Z"))
     };
     Ok(number.filter(is_pluto))
 }

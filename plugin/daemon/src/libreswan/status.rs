@@ -33,6 +33,8 @@ pub struct KnownConnection {
     pub updown: Option<String>,
     /// Whether its packets are caught: by SAs, or by a trap that waits for them.
     pub is_routed: bool,
+    /// Its virtual device.
+    pub device: Option<String>,
     /// Its SAs.
     pub sas: Vec<EstablishedSa>,
 }
@@ -70,9 +72,18 @@ impl Status {
             return;
         };
         let known = self.connections.entry(name.to_owned()).or_default();
-        if let Some((_, rest)) = rest.split_once("my_updown=") {
+        // Of a connection neither of whose ends is this host pluto does not know which side is ours: left, as we write it.
+        let updown = rest
+            .split_once("my_updown=")
+            .or_else(|| rest.split_once(" leftupdown="));
+        if let Some((_, rest)) = updown {
             let updown = rest.split(';').next().unwrap_or_default();
             known.updown = Some(updown.trim().to_owned());
+        }
+        if let Some((_, rest)) = rest.split_once("; interface: ")
+            && let Some((device, _)) = rest.split(';').next().and_then(|device| device.split_once('@'))
+        {
+            known.device = Some(device.to_owned());
         }
         // "routed-tunnel", "routed-ondemand"; in libreswan 4 "erouted", "prospective erouted"
         known.is_routed |= rest.contains("; routed-")
@@ -129,6 +140,12 @@ impl Status {
             .iter()
             .filter(|(_, known)| known.runs(updown))
             .map(|(name, _)| name.as_str())
+    }
+
+    /// Whether connections that do not run `updown`, those of others, have the virtual device `name`.
+    pub fn others_have_device(&self, name: &str, updown: &Path) -> bool {
+        let mut others = self.connections.values().filter(|known| !known.runs(updown));
+        others.any(|known| known.device.as_deref() == Some(name))
     }
 
     /// Whether other connections have child SAs that were negotiated by an IKE SA of the connection `name`.
@@ -196,6 +213,26 @@ mod tests {
             );
             assert_eq!(theirs.updown.as_deref(), Some("/root/dump.sh"));
         }
+    }
+
+    #[test]
+    fn one_that_is_not_oriented_is_known_by_its_left_end() {
+        for line in [
+            "\"a-3447ba72\":   leftupdown=/usr/libexec/nm-libreswan-service-helper; rightupdown=unset;",
+            "000 \"a-3447ba72\":     unoriented; my_ip=unset; their_ip=unset; leftupdown=/usr/libexec/nm-libreswan-service-helper; rightupdown=unset;",
+        ] {
+            assert!(Status::read(line).runs("a-3447ba72", Path::new(UPDOWN)), "{line}");
+        }
+    }
+
+    #[test]
+    fn devices_of_others_are_known() {
+        let line = "\"theirs\":   conn_prio: 32,24,0; interface: ipsec5@net0; metric: 0;";
+        let status = Status::read(line);
+        assert!(status.others_have_device("ipsec5", Path::new(UPDOWN)));
+        assert!(!status.others_have_device("ipsec", Path::new(UPDOWN)));
+        let ours = format!("{line}\n\"theirs\":   my_updown={UPDOWN};");
+        assert!(!Status::read(&ours).others_have_device("ipsec5", Path::new(UPDOWN)));
     }
 
     #[test]

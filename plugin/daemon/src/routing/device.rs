@@ -21,9 +21,13 @@ use nmstate_ipsec_core::{
 };
 
 use super::netlink::ask;
+use crate::kernel;
 
 /// What `ip link` shows as the alias of a device that was made for us.
 const ALIAS: &str = "nmstate-ipsec";
+
+/// What sysfs shows of devices (`sysfs(5)`).
+const PATH: &str = "/sys/class/net";
 
 /// The devices of our connections, whoever made them.
 #[derive(Debug, Default)]
@@ -34,27 +38,21 @@ struct Device {
     name: String,
     /// Whether it was not there before pluto got the connection, and has no mark yet.
     is_new: bool,
-    /// Whether the pluto that made it, if one did, can no longer take it away.
-    is_abandoned: bool,
 }
 
 impl Devices {
-    /// Keeps in mind which device the connection has, if it has one, and whether that is yet to be made.
-    pub fn expect(&self, profile: &Profile) {
+    /// Keeps in mind which device the connection has, if it has one, and whether that is yet to be made. Returns the one
+    /// that it had before, if that was another.
+    pub fn expect(&self, profile: &Profile) -> Option<String> {
         let interface = profile.connection.ipsec_interface;
-        let Some(name) = interface.and_then(IpsecInterface::device_name) else {
-            return;
-        };
+        let name = interface.and_then(IpsecInterface::device_name);
         let mut all = self.all();
-        let is_new = !path(&name).exists();
-        // The next pluto takes a device that it finds for somebody else's.
-        let is_abandoned = !is_new && all.get(&profile.uuid).is_some_and(|known| known.is_abandoned);
-        let device = Device {
-            name,
-            is_new,
-            is_abandoned,
-        };
-        all.insert(profile.uuid.clone(), device);
+        let before = all.remove(&profile.uuid).map(|device| device.name);
+        if let Some(name) = name.clone() {
+            let is_new = !path(&name).exists();
+            all.insert(profile.uuid.clone(), Device { name, is_new });
+        }
+        before.filter(|before| Some(before) != name.as_ref())
     }
 
     /// Marks a device that was made since it was expected. pluto makes it when it gets the connection (libreswan 5) or
@@ -68,36 +66,50 @@ impl Devices {
             return Ok(());
         };
         let mut link = LinkMessage::default();
-        link.header.index = nix::net::if_::if_nametoindex(device.name.as_str())?;
+        link.header.index = match nix::net::if_::if_nametoindex(device.name.as_str()) {
+            Ok(index) => index,
+            // It has gone already, or was never made.
+            Err(_) => return Ok(()),
+        };
         link.attributes = vec![LinkAttribute::IfAlias(ALIAS.into())];
         device.is_new = false;
         ask(RouteNetlinkMessage::SetLink(link), 0)
     }
 
-    /// Keeps in mind that pluto, which hangs or is gone, does not take the connection's device away.
-    pub fn abandon(&self, uuid: &Uuid) {
-        if let Some(device) = self.all().get_mut(uuid) {
-            device.is_abandoned = true;
-        }
+    /// Forgets the device of a connection that has ended, and returns its name.
+    pub fn forget(&self, uuid: &Uuid) -> Option<String> {
+        self.all().remove(uuid).map(|device| device.name)
     }
 
-    /// Forgets the device of a connection that has ended, and takes away what pluto does not, if it was made for us and
-    /// no other connection of ours has it.
+    /// Takes a device away that was made for a connection of ours that is no more, if it is still there and nobody has
+    /// it: neither another of our connections nor a policy in the kernel.
     ///
     /// # Errors
-    /// The kernel does not remove it.
-    pub fn remove(&self, uuid: &Uuid) -> io::Result<()> {
-        let mut all = self.all();
-        let Some(device) = all.remove(uuid) else {
-            return Ok(());
-        };
-        let is_needed = all.values().any(|other| other.name == device.name);
-        if !device.is_abandoned || is_needed || !is_ours(&device.name) {
+    /// The kernel does not say, or does not remove it.
+    pub fn remove(&self, name: &str) -> io::Result<()> {
+        let all = self.all();
+        let number = name.strip_prefix("ipsec").and_then(|number| number.parse().ok());
+        let is_needed = all.values().any(|other| other.name == name);
+        if is_needed
+            || !is_ours(name)
+            || number.is_none_or(|number| kernel::has_interface(number).unwrap_or(true))
+        {
             return Ok(());
         }
         let mut link = LinkMessage::default();
-        link.header.index = nix::net::if_::if_nametoindex(device.name.as_str())?;
+        link.header.index = nix::net::if_::if_nametoindex(name)?;
         ask(RouteNetlinkMessage::DelLink(link), 0)
+    }
+
+    /// The names of all devices that were made for connections of ours, of this daemon or an earlier one.
+    ///
+    /// # Errors
+    /// sysfs cannot be read.
+    pub fn made_for_us() -> io::Result<Vec<String>> {
+        let names = fs::read_dir(PATH)?
+            .flatten()
+            .filter_map(|entry| entry.file_name().into_string().ok());
+        Ok(names.filter(|name| is_ours(name)).collect())
     }
 
     fn all(&self) -> MutexGuard<'_, HashMap<Uuid, Device>> {
@@ -109,7 +121,7 @@ fn is_ours(name: &str) -> bool {
     fs::read_to_string(path(name).join("ifalias")).is_ok_and(|alias| alias.trim_end() == ALIAS)
 }
 
-/// What sysfs shows of a device (`sysfs(5)`). A name cannot lead elsewhere: it is made from a number.
+/// What sysfs shows of a device. A name cannot lead elsewhere: it is made from a number.
 fn path(name: &str) -> PathBuf {
-    Path::new("/sys/class/net").join(name)
+    Path::new(PATH).join(name)
 }

@@ -6,7 +6,7 @@ use anyhow::Result;
 use lab::agent::wait_until;
 use lab::peer;
 use lab::profile::Profile;
-use lab::world::{LEFT_V4, World};
+use lab::world::{LEFT_V4, RIGHT_V4, World};
 
 /// The look-up follows a change of address at once, the rest is a negotiation.
 const TIMEOUT: Duration = Duration::from_secs(60);
@@ -52,6 +52,41 @@ pub(crate) fn moved(world: &World) -> Result<()> {
     let capture = world.capture()?;
     left.ping("198.51.100.1")?;
     capture.stop()?.ensure_encrypted((LEFT_V4, SECOND))?;
+    profile.delete(left)?;
+    profile.ensure_gone(left)
+}
+
+/// The address of left, from which the tunnel comes by way of the default route, is replaced by another: the tunnel follows.
+pub(crate) fn address_changes(world: &World) -> Result<()> {
+    const ANOTHER: &str = "192.0.2.250";
+    let (left, right) = (world.left(), world.right());
+    right.set_psk(peer::PSK)?;
+    let options = [
+        "left=192.0.2.252",
+        "leftid=@right.example.org",
+        "right=%any",
+        "rightid=@left.example.org",
+        "leftsubnet=198.51.100.1/32",
+        "authby=secret",
+        "ikev2=insist",
+    ];
+    right.add_connection("peer", &options)?;
+    let data = "left=%defaultroute, leftid=@left.example.org, right=192.0.2.252, rightid=@right.example.org, \
+                ikev2=insist, leftmodecfgclient=no, rightsubnet=198.51.100.1/32";
+    let profile = Profile::new(peer::INTERFACE, data).secret("pskvalue", peer::PSK);
+    profile.up(left)?;
+    left.ping("198.51.100.1")?;
+
+    left.shell("nmcli connection modify base ipv4.addresses 192.0.2.250/24; nmcli device reapply net0")
+        .run()?;
+    wait_until("the tunnel comes from the other address", TIMEOUT, || {
+        let associations = left.security_associations()?;
+        let comes = associations.contains(&format!("src {ANOTHER} dst {RIGHT_V4}"));
+        Ok((comes && !associations.contains(LEFT_V4)).then_some(()))
+    })?;
+    let capture = world.capture()?;
+    left.ping("198.51.100.1")?;
+    capture.stop()?.ensure_encrypted((ANOTHER, RIGHT_V4))?;
     profile.delete(left)?;
     profile.ensure_gone(left)
 }

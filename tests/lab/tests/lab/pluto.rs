@@ -196,6 +196,114 @@ pub(crate) fn devices_go(world: &World) -> Result<()> {
     Ok(())
 }
 
+/// A device of ours that somebody else's connection has too stays with that, whatever befalls pluto, and what it carries
+/// stays encrypted; one that nobody has any more goes with the last of ours.
+pub(crate) fn devices_are_shared(world: &World) -> Result<()> {
+    let left = world.left();
+    let profile = profile_with_device(world)?;
+    let right = world.right();
+    let (theirs, foreign) = (
+        [
+            "left=192.0.2.252",
+            "right=192.0.2.251",
+            "leftid=@theirs.right",
+            "rightid=@theirs.left",
+            "authby=secret",
+            "ikev2=insist",
+            "leftsubnet=203.0.113.2/32",
+        ],
+        [
+            "left=192.0.2.251",
+            "right=192.0.2.252",
+            "leftid=@theirs.left",
+            "rightid=@theirs.right",
+            "authby=secret",
+            "ikev2=insist",
+            "rightsubnet=203.0.113.2/32",
+            "ipsec-interface=5",
+        ],
+    );
+    right.add_connection("theirs", &theirs)?;
+    left.set_psk(peer::PSK)?;
+    profile.up(left)?;
+    left.add_connection("foreign", &foreign)?;
+    left.initiate("foreign")?;
+    let spis = left.spis()?;
+
+    left.command(["systemctl", "kill", "--signal=STOP", "ipsec.service"])
+        .run()?;
+    profile.down(left)?;
+    wait_until("only the foreign one is left", TIMEOUT, || {
+        Ok((left.spis()?.len() == 2).then_some(()))
+    })?;
+    left.command(["systemctl", "kill", "--signal=CONT", "ipsec.service"])
+        .run()?;
+    let status = left.whack(["--status"]).run()?;
+    ensure!(
+        status.contains("\"foreign\""),
+        "the foreign connection is gone:\n{status}"
+    );
+    let kept = left.spis()?;
+    ensure!(
+        kept.iter().all(|spi| spis.contains(spi)),
+        "the foreign SAs were among {spis:?} and are {kept:?}"
+    );
+    ensure!(
+        devices(world)?.contains("ipsec5"),
+        "the device of the foreign connection is gone"
+    );
+
+    // The device outlives the pluto that made it and the daemon that marked it.
+    left.whack(["--name", "foreign", "--delete"]).run()?;
+    comes_up(world, &profile)?;
+    left.command(["systemctl", "restart", "nmstate-ipsecd.service"])
+        .run()?;
+    left.command(["systemctl", "kill", "--signal=KILL", "ipsec.service"])
+        .run()?;
+    wait_until("the connection is back", TIMEOUT, || {
+        Ok((left.spis()?.iter().filter(|spi| !kept.contains(spi)).count() >= 2).then_some(()))
+    })?;
+    profile.down(left)?;
+    profile.ensure_gone(left)?;
+    wait_until("the device is gone", TIMEOUT, || {
+        Ok(devices(world)?.is_empty().then_some(()))
+    })
+}
+
+/// An address that this host does not have is refused with its reason, and a corrected profile comes up.
+pub(crate) fn corrected(world: &World) -> Result<()> {
+    let left = world.left();
+    peer::expect_psk(world.right())?;
+    let profile = profile();
+    profile.add(left)?;
+    let set = |address: &str| {
+        let data = format!("left={address}");
+        left.command([
+            "nmcli",
+            "connection",
+            "modify",
+            peer::INTERFACE,
+            "+vpn.data",
+            &data,
+        ])
+        .run()
+    };
+    set("192.0.2.99")?;
+    let output = profile.activate(left)?;
+    ensure!(!output.success(), "the profile has come up: {}", output.stdout);
+    profile.ensure_gone(left)?;
+    set(LEFT_V4)?;
+    let output = profile.activate(left)?;
+    ensure!(
+        output.success(),
+        "the corrected profile does not come up: {}",
+        output.stderr
+    );
+    common::is_encrypted(world)?;
+    profile.delete(left)?;
+    profile.ensure_gone(left)
+}
+
 /// Without systemd the daemon starts pluto itself, and again when it was killed.
 pub(crate) fn without_systemd(world: &World) -> Result<()> {
     let left = world.left();
