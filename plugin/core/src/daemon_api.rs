@@ -115,6 +115,13 @@ pub struct Applied {
     gen_blocking = false
 )]
 pub trait Transactions {
+    /// Begins a transaction whose caller first has nmstate apply the rest of the document: devices may take connections
+    /// along, which come back with `apply`, or when the caller leaves the bus or calls `rollback`.
+    ///
+    /// # Errors
+    /// A transaction waits for its commit, or the disk refuses: nothing is begun.
+    fn prepare(&self) -> Result<(), TransactionError>;
+
     /// Carries the declarations out. Returns when every connection is up, was refused, or its peer has had its time.
     ///
     /// # Errors
@@ -132,7 +139,7 @@ pub trait Transactions {
     /// There is nothing to commit.
     fn commit(&self) -> Result<(), TransactionError>;
 
-    /// Undoes what was applied without commit. Returns what could not be undone.
+    /// Undoes what was prepared by the caller, or was applied without commit. Returns what could not be undone.
     ///
     /// # Errors
     /// There is nothing to undo.

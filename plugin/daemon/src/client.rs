@@ -30,6 +30,11 @@ impl Client {
         self.name.as_ref() == name
     }
 
+    /// Whether both are one.
+    pub fn is_same(&self, other: &Self) -> bool {
+        self.name == other.name
+    }
+
     /// Tells of a change of state.
     pub async fn tell_state(&self, uuid: &Uuid, state: ServiceState) {
         let sent = match self.emitter() {

@@ -79,13 +79,17 @@ async fn serve() -> anyhow::Result<()> {
         .at(DAEMON_PATH, bus::Transactions::new(transactions.clone()))
         .await
         .context("failed to put the transactions onto the bus")?;
+    // Whoever finds the name waits until what was interrupted is undone.
+    let replay = transactions.clone();
+    tokio::spawn(async move { replay.replay().await });
+    tokio::task::yield_now().await;
     // The name comes last: whoever finds it finds everything behind it.
     system
         .request_name(DAEMON_NAME)
         .await
         .with_context(|| format!("failed to take the name {DAEMON_NAME}"))?;
     tracing::info!("ready");
-    tokio::spawn(async move { tokio::join!(registry.watch(), registry.sweep(), transactions.replay()) });
+    tokio::spawn(async move { tokio::join!(registry.watch(), registry.sweep()) });
     tokio::select! {
         _ = stop.recv() => {}
         () = system.closed() => anyhow::bail!("the system bus has closed the connection"),

@@ -54,6 +54,19 @@ pub struct Step {
 }
 
 impl Step {
+    /// The step that has a profile up again as it is, whatever took it down.
+    pub fn again(settings: &Settings) -> Self {
+        let part = |key| text(settings, "connection", key).unwrap_or_default().to_owned();
+        Self {
+            name: part("id"),
+            uuid: part("uuid"),
+            action: Action::Keep,
+            before: Some(copy(settings)),
+            after: Some(copy(settings)),
+            was_active: true,
+        }
+    }
+
     /// The keys that differ between what the profile is and what it is to be, without their values: `vpn.data.right`.
     pub fn changes(&self) -> Vec<String> {
         let (Some(before), Some(after)) = (&self.before, &self.after) else {

@@ -57,11 +57,11 @@ fn a_new_connection_is_created_with_what_was_declared() {
 fn what_is_as_declared_is_kept() {
     let wanted = declaration("a", "up");
     assert_eq!(
-        actions(&[wanted.clone()], &[stored(&wanted, UUID, true)]),
+        actions(std::slice::from_ref(&wanted), &[stored(&wanted, UUID, true)]),
         [Action::Keep]
     );
     assert_eq!(
-        actions(&[wanted.clone()], &[stored(&wanted, UUID, false)]),
+        actions(std::slice::from_ref(&wanted), &[stored(&wanted, UUID, false)]),
         [Action::Activate]
     );
 }
@@ -105,7 +105,7 @@ fn a_name_alone_brings_the_profile_up_as_it_is() {
         },
     );
     assert_eq!(
-        actions(&[name.clone()], &[stored(&before, UUID, false)]),
+        actions(std::slice::from_ref(&name), &[stored(&before, UUID, false)]),
         [Action::Activate]
     );
     assert!(matches!(planned(&[name], &[]), Err(PlanError::Undefined { .. })));
@@ -115,7 +115,7 @@ fn a_name_alone_brings_the_profile_up_as_it_is() {
 fn duplicates_go_and_the_active_one_stays() {
     let wanted = declaration("a", "up");
     let known = [stored(&wanted, "one", false), stored(&wanted, UUID, true)];
-    let steps = planned(&[wanted.clone()], &known).unwrap();
+    let steps = planned(std::slice::from_ref(&wanted), &known).unwrap();
     let told: Vec<_> = steps
         .iter()
         .map(|step| (step.action, step.uuid.as_str()))
@@ -139,7 +139,7 @@ fn what_is_not_the_hosts_own_libreswan_profile_is_not_touched() {
         permissions,
     );
     assert!(matches!(
-        planned(&[wanted.clone()], &[of_a_user]),
+        planned(std::slice::from_ref(&wanted), &[of_a_user]),
         Err(PlanError::Private { .. })
     ));
 

@@ -33,13 +33,26 @@ impl Transactions {
         self.0.apply(options, declarations, &client).await
     }
 
+    /// Begins a transaction whose caller has something else to do first.
+    async fn prepare(
+        &self,
+        #[zbus(header)] header: Header<'_>,
+        #[zbus(connection)] bus: &zbus::Connection,
+    ) -> Result<(), TransactionError> {
+        self.0.prepare(&client(bus, &header)).await
+    }
+
     /// Makes what was applied without commit last.
     async fn commit(&self) -> Result<(), TransactionError> {
         self.0.commit().await
     }
 
     /// Undoes what was applied without commit.
-    async fn rollback(&self) -> Result<Vec<String>, TransactionError> {
-        self.0.rollback().await
+    async fn rollback(
+        &self,
+        #[zbus(header)] header: Header<'_>,
+        #[zbus(connection)] bus: &zbus::Connection,
+    ) -> Result<Vec<String>, TransactionError> {
+        self.0.rollback(&client(bus, &header)).await
     }
 }

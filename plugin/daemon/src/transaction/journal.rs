@@ -41,6 +41,10 @@ pub(super) struct Record {
     pub(super) is_own_checkpoint: bool,
     /// Whether the transaction lasts: only its checkpoint is yet to go.
     pub(super) is_committed: bool,
+    /// Whether nmstate is at work under a checkpoint that nobody has named yet: one that is not among `known`.
+    pub(super) is_prepared: bool,
+    /// Checkpoints that were there before, of others.
+    pub(super) known: Vec<String>,
     /// Every profile that is touched.
     pub(super) entries: Vec<Entry>,
 }
@@ -52,7 +56,18 @@ impl Record {
             checkpoint,
             is_own_checkpoint,
             is_committed: false,
+            is_prepared: false,
+            known: Vec::new(),
             entries,
+        }
+    }
+
+    /// Of a transaction that begins with nmstate's part, when there were the checkpoints `known`.
+    pub(super) fn prepared(known: Vec<String>, entries: Vec<Entry>) -> Self {
+        Self {
+            is_prepared: true,
+            known,
+            ..Self::new(String::new(), false, entries)
         }
     }
 }

@@ -8,6 +8,7 @@ mod base;
 mod journal;
 mod profiles;
 mod proxies;
+mod retry;
 mod steps;
 mod undo;
 
@@ -18,12 +19,14 @@ use nmstate_ipsec_core::{
     daemon_api::{Applied, ApplyOptions, Declaration, Outcome, TransactionError},
     plan::{self, Action, Step},
 };
-use tokio::{sync::Mutex, task::JoinHandle};
+use tokio::sync::{Mutex, OwnedMutexGuard};
 use zbus::{Connection, zvariant::OwnedObjectPath};
 
 use crate::{client::Client, connection::Registry};
 use journal::{Entry, Journal, Record};
 use profiles::Profiles;
+use retry::{Background, Retries};
+use undo::Undone;
 
 /// Where the journal is (`StateDirectory=` of the unit).
 pub const STATE_DIR: &str = "/var/lib/nmstate-ipsec";
@@ -31,6 +34,9 @@ pub const STATE_DIR: &str = "/var/lib/nmstate-ipsec";
 /// nmstate's own: new profiles and devices go when NetworkManager rolls back (`NM_CHECKPOINT_CREATE_FLAG_*`).
 const DELETE_NEW_CONNECTIONS: u32 = 0x2;
 const DISCONNECT_NEW_DEVICES: u32 = 0x4;
+
+/// How long NetworkManager may take to come back before undoing is put off until it does.
+const NETWORKMANAGER_TIME_OUT: Duration = Duration::from_secs(30);
 
 /// Seconds until a transaction is undone that nobody commits; nmstate's default.
 const TIME_OUT: u32 = 60;
@@ -41,7 +47,23 @@ pub struct Transactions {
     registry: Arc<Registry>,
     profiles: Profiles,
     journal: Journal,
+    retries: Retries,
+    /// Held by the transaction that is going on.
+    turn: Arc<Mutex<()>>,
+    /// What was prepared, and waits for its caller to go on.
+    prepared: Mutex<Option<Prepared>>,
+    /// What was applied, and waits for its commit.
     open: Mutex<Option<Open>>,
+}
+
+/// A transaction whose caller is busy with the rest of the document.
+#[derive(Debug)]
+struct Prepared {
+    record: Record,
+    client: Client,
+    turn: OwnedMutexGuard<()>,
+    /// Undoes it when the caller leaves the bus.
+    _watch: Background,
 }
 
 /// What was applied and waits for its commit.
@@ -49,13 +71,7 @@ pub struct Transactions {
 struct Open {
     record: Record,
     /// Undoes it when the checkpoint has gone.
-    watch: JoinHandle<()>,
-}
-
-impl Drop for Open {
-    fn drop(&mut self) {
-        self.watch.abort();
-    }
+    _watch: Background,
 }
 
 impl Transactions {
@@ -65,59 +81,92 @@ impl Transactions {
             registry,
             profiles: Profiles(bus),
             journal: Journal::new(state_dir),
+            retries: Retries::default(),
+            turn: Arc::default(),
+            prepared: Mutex::default(),
             open: Mutex::default(),
         }
     }
 
-    /// Ends what an earlier daemon left open: nobody is there to commit it. Transactions wait for that.
+    /// Ends what an earlier daemon left open, now and whenever NetworkManager comes onto the bus: its checkpoints are gone
+    /// then, and nobody is there to commit. Transactions wait for that.
     pub async fn replay(&self) {
-        let _turn = self.open.lock().await;
-        let record = match self.journal.read() {
-            Ok(Some(record)) => record,
-            Ok(None) => return,
-            Err(error) => {
-                return tracing::error!(
-                    "failed to read the journal in {STATE_DIR}: {error}; profiles of an interrupted transaction stay as they are"
-                );
+        loop {
+            self.settle_all().await;
+            if let Err(error) = self.profiles.networkmanager_came().await {
+                return tracing::error!("failed to watch for NetworkManager: {error}");
             }
-        };
-        if record.is_committed {
-            self.end(&record).await;
-        } else {
-            tracing::warn!("a transaction was interrupted; putting everything back as it was");
-            self.undo(&record).await;
         }
+    }
+
+    async fn settle_all(&self) {
+        let _turn = self.turn.lock().await;
+        *self.open.lock().await = None;
+        if let Err(error) = self.settle().await {
+            tracing::error!("{error}");
+        }
+    }
+
+    /// Keeps in mind what is up, before `client` has nmstate change devices under it.
+    ///
+    /// # Errors
+    /// Those of the D-Bus method; nothing has changed then.
+    pub async fn prepare(self: &Arc<Self>, client: &Client) -> Result<(), TransactionError> {
+        let turn = self.begin_turn().await?;
+        let checkpoints = self.profiles.checkpoints().await.map_err(refused)?;
+        let active = self.profiles.active_profiles().await.map_err(refused)?;
+        let entries = active.into_iter().map(|(uuid, settings)| Entry {
+            uuid,
+            existed: true,
+            settings,
+            was_active: true,
+        });
+        let record = Record::prepared(checkpoints, entries.collect());
+        self.journal.write(&record).map_err(unwritten)?;
+        let _watch = Background::spawn(self.clone().give_up_without(client.clone()));
+        *self.prepared.lock().await = Some(Prepared {
+            record,
+            client: client.clone(),
+            turn,
+            _watch,
+        });
+        Ok(())
     }
 
     /// Carries `declarations` out for `client`.
     ///
     /// # Errors
-    /// Those of the D-Bus method; nothing has changed then.
+    /// Those of the D-Bus method; nothing has changed then, and what was prepared is undone.
     pub async fn apply(
         self: &Arc<Self>,
         options: ApplyOptions,
         declarations: Vec<Declaration>,
         client: &Client,
     ) -> Result<Applied, TransactionError> {
-        let mut open = self.open.lock().await;
-        if open.is_some() {
-            let text = "another transaction waits for its commit; commit it or roll it back first";
-            return Err(TransactionError::WrongTime(text.into()));
-        }
-        let steps = self.plan(&declarations).await?;
-        if options.dry_run {
-            return Ok(done(steps.iter().map(steps::outcome).collect()));
-        }
-        let is_idle = steps.iter().all(|step| step.action == Action::Keep);
-        if is_idle && options.checkpoint.is_empty() {
-            let outcomes = steps::carry_out(&self.registry, &self.profiles, &steps, &options).await;
-            return Ok(if is_done(&outcomes) {
-                done(outcomes)
-            } else {
-                failed(outcomes, Vec::new())
-            });
-        }
-        let record = self.begin(&options, &steps).await?;
+        let prepared = self.prepared_by(client).await;
+        let (_turn, base) = match prepared {
+            Some(Prepared { turn, mut record, .. }) => {
+                record.checkpoint.clone_from(&options.checkpoint);
+                (turn, Some(record))
+            }
+            None => (self.begin_turn().await?, None),
+        };
+        let begun = self.begin(&options, &declarations, base.as_ref()).await;
+        let (steps, record) = match begun {
+            Ok(Begun::Work(steps, record)) => (steps, record),
+            Ok(Begun::Nothing(steps)) => {
+                let outcomes = steps::carry_out(&self.registry, &self.profiles, &steps, &options).await;
+                self.try_further(&outcomes);
+                return Ok(came_of(outcomes));
+            }
+            Ok(Begun::Plan(steps)) => return Ok(done(steps.iter().map(steps::outcome).collect())),
+            Err(error) => {
+                if let Some(record) = &base {
+                    self.undo(record).await;
+                }
+                return Err(error);
+            }
+        };
         let outcomes = tokio::select! {
             outcomes = steps::carry_out(&self.registry, &self.profiles, &steps, &options) => Some(outcomes),
             _ = client.gone() => None,
@@ -127,11 +176,12 @@ impl Transactions {
             // Whoever left does not read this.
             return Ok(failed(outcomes.unwrap_or_default(), self.undo(&record).await));
         };
+        self.try_further(&outcomes);
         if options.commit {
             self.commit_record(record).await?;
         } else {
-            let watch = tokio::spawn(self.clone().watch(record.checkpoint.clone()));
-            *open = Some(Open { record, watch });
+            let _watch = Background::spawn(self.clone().give_up_after(record.checkpoint.clone()));
+            *self.open.lock().await = Some(Open { record, _watch });
         }
         Ok(done(outcomes))
     }
@@ -141,19 +191,61 @@ impl Transactions {
     /// # Errors
     /// There is nothing to commit, or the disk refuses.
     pub async fn commit(&self) -> Result<(), TransactionError> {
-        let mut open = self.open.lock().await;
-        let record = open.take().ok_or_else(nothing_open)?.into_record();
-        self.commit_record(record).await
+        let open = self.open.lock().await.take().ok_or_else(nothing_open)?;
+        self.commit_record(open.record).await
     }
 
-    /// Undoes what was applied without commit, and returns what could not be undone.
+    /// Undoes what `client` has prepared, or what was applied without commit, and returns what could not be undone.
     ///
     /// # Errors
     /// There is nothing to undo.
-    pub async fn rollback(&self) -> Result<Vec<String>, TransactionError> {
-        let mut open = self.open.lock().await;
-        let record = open.take().ok_or_else(nothing_open)?.into_record();
-        Ok(self.undo(&record).await)
+    pub async fn rollback(&self, client: &Client) -> Result<Vec<String>, TransactionError> {
+        if let Some(prepared) = self.prepared_by(client).await {
+            return Ok(self.undo(&prepared.record).await);
+        }
+        let open = self.open.lock().await.take().ok_or_else(nothing_open)?;
+        Ok(self.undo(&open.record).await)
+    }
+
+    /// Waits for whoever is at it. Nothing is open then.
+    async fn begin_turn(&self) -> Result<OwnedMutexGuard<()>, TransactionError> {
+        let turn = self.turn.clone().lock_owned().await;
+        if self.open.lock().await.is_some() {
+            let text = "another transaction waits for its commit; commit it or roll it back first";
+            return Err(TransactionError::WrongTime(text.into()));
+        }
+        self.settle().await?;
+        Ok(turn)
+    }
+
+    async fn prepared_by(&self, client: &Client) -> Option<Prepared> {
+        let mut prepared = self.prepared.lock().await;
+        prepared.take_if(|prepared| prepared.client.is_same(client))
+    }
+
+    /// Ends a transaction of which nothing but the journal is left.
+    async fn settle(&self) -> Result<(), TransactionError> {
+        let unsettled = |why: String| {
+            TransactionError::Failed(format!(
+                "an interrupted transaction could not be put back from the journal in {STATE_DIR}: {why}; \
+                 see to the profiles and remove it"
+            ))
+        };
+        let record = match self.journal.read() {
+            Ok(Some(record)) => record,
+            Ok(None) => return Ok(()),
+            Err(error) => return Err(unsettled(error.to_string())),
+        };
+        if record.is_committed {
+            self.end(&record).await;
+            return Ok(());
+        }
+        tracing::warn!("a transaction was interrupted; putting everything back as it was");
+        let remains = self.undo(&record).await;
+        if remains.is_empty() {
+            return Ok(());
+        }
+        Err(unsettled(remains.join("; ")))
     }
 
     async fn plan(&self, declarations: &[Declaration]) -> Result<Vec<Step>, TransactionError> {
@@ -174,31 +266,55 @@ impl Transactions {
         planned.map_err(|error| TransactionError::InvalidDeclaration(error.to_string()))
     }
 
-    /// Makes sure that everything can be undone.
-    async fn begin(&self, options: &ApplyOptions, steps: &[Step]) -> Result<Record, TransactionError> {
-        let is_own = options.checkpoint.is_empty();
-        let checkpoint = if is_own {
-            let flags = DELETE_NEW_CONNECTIONS | DISCONNECT_NEW_DEVICES;
-            let manager = self.profiles.manager().await.map_err(refused)?;
-            let made = manager.checkpoint_create(&[], time_out(options), flags).await;
-            made.map_err(|error| {
-                TransactionError::Failed(format!(
-                    "NetworkManager made no checkpoint: {error}; is another change waiting for its commit?"
-                ))
-            })?
-            .to_string()
-        } else {
-            options.checkpoint.clone()
+    /// Finds out what there is to do, and makes sure that it can be undone. `base` is what was up before nmstate changed
+    /// the devices under it: what has gone with them is to be up again.
+    async fn begin(
+        &self,
+        options: &ApplyOptions,
+        declarations: &[Declaration],
+        base: Option<&Record>,
+    ) -> Result<Begun, TransactionError> {
+        let mut steps = self.plan(declarations).await?;
+        if options.dry_run {
+            return Ok(Begun::Plan(steps));
+        }
+        let before = base.map_or(&[][..], |record| &record.entries);
+        for entry in before {
+            match steps.iter_mut().find(|step| step.uuid == entry.uuid) {
+                Some(step) => step.was_active = true,
+                None => steps.push(Step::again(&entry.settings)),
+            }
+        }
+        if base.is_none() && steps.iter().all(|step| step.action == Action::Keep) {
+            return Ok(Begun::Nothing(steps));
+        }
+        for step in &steps {
+            self.retries.end(&step.uuid);
+        }
+        let checkpoint = match base {
+            Some(_) => options.checkpoint.clone(),
+            None => self.own_checkpoint(options).await?,
         };
-        let touched = steps.iter().filter(|step| step.action != Action::Keep);
-        let record = Record::new(checkpoint, is_own, touched.map(entry).collect());
+        let touched = steps
+            .iter()
+            .filter(|step| base.is_some() || step.action != Action::Keep);
+        let record = Record::new(checkpoint, base.is_none(), touched.map(entry).collect());
         if let Err(error) = self.journal.write(&record) {
             let _ = undo::end_checkpoint(&self.profiles, &record, false).await;
-            return Err(TransactionError::Failed(format!(
-                "failed to write the journal in {STATE_DIR}: {error}"
-            )));
+            return Err(unwritten(error));
         }
-        Ok(record)
+        Ok(Begun::Work(steps, record))
+    }
+
+    async fn own_checkpoint(&self, options: &ApplyOptions) -> Result<String, TransactionError> {
+        let flags = DELETE_NEW_CONNECTIONS | DISCONNECT_NEW_DEVICES;
+        let manager = self.profiles.manager().await.map_err(refused)?;
+        match manager.checkpoint_create(&[], time_out(options), flags).await {
+            Ok(path) => Ok(path.to_string()),
+            Err(error) => Err(TransactionError::Failed(format!(
+                "NetworkManager made no checkpoint: {error}; is another change waiting for its commit?"
+            ))),
+        }
     }
 
     /// Keeps NetworkManager from rolling back while we work; ends when that is no longer possible.
@@ -219,18 +335,35 @@ impl Transactions {
     }
 
     /// Undoes what waits for its commit when its checkpoint has gone.
-    async fn watch(self: Arc<Self>, checkpoint: String) {
+    async fn give_up_after(self: Arc<Self>, checkpoint: String) {
         if let Err(error) = self.gone(&checkpoint).await {
             tracing::error!("failed to watch NetworkManager's checkpoint {checkpoint}: {error}");
         }
-        let mut open = self.open.lock().await;
-        let Some(mut given_up) = open.take_if(|open| open.record.checkpoint == checkpoint) else {
-            return;
-        };
-        tracing::warn!("nobody has committed in time; putting everything back as it was");
-        // This task is the watch.
-        given_up.watch = tokio::spawn(async {});
-        self.undo(&given_up.into_record()).await;
+        let open = self
+            .open
+            .lock()
+            .await
+            .take_if(|open| open.record.checkpoint == checkpoint);
+        if let Some(Open { record, _watch }) = open {
+            tracing::warn!("nobody has committed in time; putting everything back as it was");
+            let _turn = self.turn.lock().await;
+            self.undo(&record).await;
+        }
+    }
+
+    /// Undoes what was prepared when whoever prepared it leaves the bus.
+    async fn give_up_without(self: Arc<Self>, client: Client) {
+        if let Err(error) = client.gone().await {
+            tracing::error!("failed to watch whoever prepared a transaction: {error}");
+        }
+        if let Some(Prepared {
+            record, turn, _watch, ..
+        }) = self.prepared_by(&client).await
+        {
+            tracing::warn!("whoever prepared a transaction has left; putting everything back as it was");
+            self.undo(&record).await;
+            drop(turn);
+        }
     }
 
     async fn gone(&self, checkpoint: &str) -> zbus::Result<()> {
@@ -277,8 +410,25 @@ impl Transactions {
         self.forget();
     }
 
+    fn try_further(&self, outcomes: &[Outcome]) {
+        for pending in outcomes.iter().filter(|outcome| outcome.state == "pending") {
+            self.retries.begin(&self.registry, &self.profiles, &pending.uuid);
+        }
+    }
+
     async fn undo(&self, record: &Record) -> Vec<String> {
-        let remains = undo::undo(&self.profiles, record).await;
+        for entry in &record.entries {
+            self.retries.end(&entry.uuid);
+        }
+        if let Err(error) = self.profiles.networkmanager(NETWORKMANAGER_TIME_OUT).await {
+            tracing::error!("not undoing the transaction yet: {error}");
+            return vec![error.to_string()];
+        }
+        let Undone { remains, to_bring_up } = undo::undo(&self.profiles, record).await;
+        // Not all that they need may be there at once, as after a restart of NetworkManager.
+        for uuid in to_bring_up {
+            self.retries.begin(&self.registry, &self.profiles, &uuid);
+        }
         if remains.is_empty() {
             self.forget();
         }
@@ -292,11 +442,26 @@ impl Transactions {
     }
 }
 
-impl Open {
-    fn into_record(mut self) -> Record {
-        let nothing = Record::new(String::new(), true, Vec::new());
-        std::mem::replace(&mut self.record, nothing)
+/// What a transaction comes to.
+enum Begun {
+    /// Nobody wants more than to know.
+    Plan(Vec<Step>),
+    /// Nothing changes: it is only seen to be so.
+    Nothing(Vec<Step>),
+    /// This is to be done, and can be undone.
+    Work(Vec<Step>, Record),
+}
+
+fn came_of(outcomes: Vec<Outcome>) -> Applied {
+    if is_done(&outcomes) {
+        done(outcomes)
+    } else {
+        failed(outcomes, Vec::new())
     }
+}
+
+fn unwritten(error: io::Error) -> TransactionError {
+    TransactionError::Failed(format!("failed to write the journal in {STATE_DIR}: {error}"))
 }
 
 fn entry(step: &Step) -> Entry {

@@ -6,6 +6,7 @@ use futures_util::StreamExt;
 use nmstate_ipsec_core::{contract, daemon_api::Dictionary, plan::Stored, profile::Settings};
 use zbus::{
     Connection,
+    fdo::DBusProxy,
     proxy::{CacheProperties, Defaults, ProxyImpl},
     zvariant::{ObjectPath, OwnedObjectPath, OwnedValue},
 };
@@ -38,6 +39,9 @@ pub(super) enum Ended {
     /// A user took it down.
     ByTheUser,
 }
+
+/// NetworkManager's name on the bus.
+const NAME: &str = "org.freedesktop.NetworkManager";
 
 /// NetworkManager's profiles.
 #[derive(Debug, Clone)]
@@ -72,6 +76,59 @@ impl Profiles {
             found.push(Stored { settings, is_active });
         }
         found.sort_by_key(|stored| std::cmp::Reverse(timestamp(&stored.settings)));
+        Ok(found)
+    }
+
+    /// Waits until NetworkManager is on the bus.
+    ///
+    /// # Errors
+    /// It does not come in time.
+    pub(super) async fn networkmanager(&self, time_out: Duration) -> zbus::Result<()> {
+        let bus = DBusProxy::new(&self.0).await?;
+        let mut changes = bus.receive_name_owner_changed_with_args(&[(0, NAME)]).await?;
+        let here = async {
+            if bus.name_has_owner(NAME.try_into()?).await? {
+                return Ok(());
+            }
+            while let Some(change) = changes.next().await {
+                if change.args()?.new_owner().is_some() {
+                    return Ok(());
+                }
+            }
+            Err(zbus::Error::Failure("the bus was closed".into()))
+        };
+        match tokio::time::timeout(time_out, here).await {
+            Ok(here) => here,
+            Err(_) => Err(zbus::Error::Failure("NetworkManager does not run".into())),
+        }
+    }
+
+    /// Waits until NetworkManager comes onto the bus again.
+    pub(super) async fn networkmanager_came(&self) -> zbus::Result<()> {
+        let bus = DBusProxy::new(&self.0).await?;
+        let mut changes = bus.receive_name_owner_changed_with_args(&[(0, NAME)]).await?;
+        while let Some(change) = changes.next().await {
+            if change.args()?.new_owner().is_some() {
+                return Ok(());
+            }
+        }
+        Err(zbus::Error::Failure("the bus was closed".into()))
+    }
+
+    /// The paths of all checkpoints that there are.
+    pub(super) async fn checkpoints(&self) -> zbus::Result<Vec<String>> {
+        let paths = self.manager().await?.checkpoints().await?;
+        Ok(paths.iter().map(ToString::to_string).collect())
+    }
+
+    /// libreswan's profiles that are active or on their way there, with their UUIDs.
+    pub(super) async fn active_profiles(&self) -> zbus::Result<Vec<(String, Settings)>> {
+        let mut found = Vec::new();
+        for (_, uuid) in self.active().await? {
+            if let Some(settings) = self.find(&uuid).await?.filter(is_libreswan) {
+                found.push((uuid, settings));
+            }
+        }
         Ok(found)
     }
 
@@ -174,8 +231,15 @@ impl Profiles {
         manager.activate_connection(&profile, &none, &specific).await
     }
 
-    /// Waits until the activation is over.
+    /// Waits until the activation is over, which it also is when NetworkManager is another one.
     pub(super) async fn end_of(&self, activation: &OwnedObjectPath) -> zbus::Result<Ended> {
+        tokio::select! {
+            ended = self.end_told(activation) => ended,
+            came = self.networkmanager_came() => came.map(|()| Ended::Failed),
+        }
+    }
+
+    async fn end_told(&self, activation: &OwnedObjectPath) -> zbus::Result<Ended> {
         let active: ActiveConnectionProxy<'_> = self.at(activation.clone()).await?;
         let mut changes = active.receive_state_changed().await?;
         match active.state().await {

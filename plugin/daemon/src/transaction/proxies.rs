@@ -40,7 +40,8 @@ pub(super) trait Manager {
     ) -> zbus::Result<()>;
     #[zbus(property(emits_changed_signal = "false"))]
     fn active_connections(&self) -> zbus::Result<Vec<OwnedObjectPath>>;
-    #[zbus(property)]
+    // Signals tell of changes, and what they say is not kept.
+    #[zbus(property(emits_changed_signal = "true"))]
     fn checkpoints(&self) -> zbus::Result<Vec<OwnedObjectPath>>;
 }
 

@@ -5,7 +5,6 @@ use futures_util::{StreamExt, stream};
 use zbus::zvariant::ObjectPath;
 
 use super::{
-    base,
     journal::{Entry, Record},
     profiles::Profiles,
 };
@@ -14,8 +13,9 @@ use super::{
 const AT_ONCE: usize = 16;
 
 /// Puts everything back as the record has it: NetworkManager's part, if there is one, then the profiles and what was up.
-/// Returns what could not be put back; it does not stop at that.
-pub(super) async fn undo(profiles: &Profiles, record: &Record) -> Vec<String> {
+/// It does not stop at what cannot be put back.
+pub(super) async fn undo(profiles: &Profiles, record: &Record) -> Undone {
+    let mut to_bring_up = Vec::new();
     let mut remains: Vec<String> = end_checkpoint(profiles, record, !record.is_own_checkpoint)
         .await
         .err()
@@ -26,13 +26,26 @@ pub(super) async fn undo(profiles: &Profiles, record: &Record) -> Vec<String> {
         .map(|index| async move { (index, put_back(profiles, &record.entries[index]).await) })
         .buffer_unordered(AT_ONCE);
     while let Some((index, put_back)) = running.next().await {
-        if let Err(error) = put_back {
-            let uuid = &record.entries[index].uuid;
-            tracing::error!(ipsec_uuid = %uuid, nm_connection = %uuid, "failed to put the profile back as it was: {error}");
-            remains.push(format!("the profile {uuid} could not be put back: {error}"));
+        let uuid = &record.entries[index].uuid;
+        match put_back {
+            Ok(false) => {}
+            Ok(true) => to_bring_up.push(uuid.clone()),
+            Err(error) => {
+                tracing::error!(ipsec_uuid = %uuid, nm_connection = %uuid, "failed to put the profile back as it was: {error}");
+                remains.push(format!("the profile {uuid} could not be put back: {error}"));
+            }
         }
     }
-    remains
+    Undone { remains, to_bring_up }
+}
+
+/// What is left to do after undoing.
+#[derive(Debug)]
+pub(super) struct Undone {
+    /// What could not be put back.
+    pub(super) remains: Vec<String>,
+    /// The UUIDs of connections that were up and are not.
+    pub(super) to_bring_up: Vec<String>,
 }
 
 /// Ends NetworkManager's checkpoint, by rolling back or for good. One that is not there has ended by itself.
@@ -41,41 +54,38 @@ pub(super) async fn end_checkpoint(
     record: &Record,
     rolls_back: bool,
 ) -> zbus::Result<()> {
-    let Ok(path) = ObjectPath::try_from(record.checkpoint.as_str()) else {
-        return Ok(());
-    };
     let manager = profiles.manager().await?;
-    if !manager
-        .checkpoints()
-        .await?
-        .iter()
-        .any(|known| known.as_str() == path.as_str())
-    {
-        return Ok(());
+    for checkpoint in profiles.checkpoints().await? {
+        let is_ours = if record.is_prepared && record.checkpoint.is_empty() {
+            !record.known.contains(&checkpoint)
+        } else {
+            record.checkpoint == checkpoint
+        };
+        let Some(path) = ObjectPath::try_from(checkpoint).ok().filter(|_| is_ours) else {
+            continue;
+        };
+        if rolls_back {
+            manager.checkpoint_rollback(&path).await?;
+        } else {
+            manager.checkpoint_destroy(&path).await?;
+        }
     }
-    if rolls_back {
-        manager.checkpoint_rollback(&path).await.map(drop)
-    } else {
-        manager.checkpoint_destroy(&path).await
-    }
+    Ok(())
 }
 
-async fn put_back(profiles: &Profiles, entry: &Entry) -> zbus::Result<()> {
+/// Puts one profile back, and tells whether it has to be brought up.
+async fn put_back(profiles: &Profiles, entry: &Entry) -> zbus::Result<bool> {
     let uuid = entry.uuid.as_str();
     if !entry.existed {
-        return profiles.delete(uuid).await;
+        return profiles.delete(uuid).await.map(|()| false);
     }
     if profiles.find(uuid).await?.as_ref() != Some(&entry.settings) {
         // What is up may be of the other settings. It goes first: an interruption after this finds it down.
         profiles.take_down(uuid).await?;
         profiles.store(uuid, &entry.settings).await?;
     }
-    if entry.was_active && profiles.activation(uuid).await?.is_none() {
-        let base = base::device(&entry.settings).await;
-        // That it comes up is for the peer to say, and it was so before.
-        profiles.begin_up(uuid, base.as_deref()).await?;
-    } else if !entry.was_active {
-        profiles.take_down(uuid).await?;
+    if !entry.was_active {
+        return profiles.take_down(uuid).await.map(|()| false);
     }
-    Ok(())
+    Ok(profiles.activation(uuid).await?.is_none())
 }
