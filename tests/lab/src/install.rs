@@ -13,8 +13,9 @@ use crate::host;
 use crate::world;
 
 /// Packages to build, and their programs with the place of each on a host.
-const PACKAGES: [&str; 2] = ["nmstate-ipsecd", "nm-libreswan-service"];
-const PROGRAMS: [(&str, &str); 3] = [
+const PACKAGES: [&str; 3] = ["nmstate-ipsec", "nmstate-ipsecd", "nm-libreswan-service"];
+const PROGRAMS: [(&str, &str); 4] = [
+    ("nmstate-ipsec", "/usr/bin/nmstate-ipsec"),
     ("nmstate-ipsecd", "/usr/libexec/nmstate-ipsecd"),
     ("nm-libreswan-service", "/usr/libexec/nm-libreswan-service"),
     (

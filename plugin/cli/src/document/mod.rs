@@ -3,7 +3,7 @@
 //! A document is hostile until it is read: every key is known or refused, every value of a connection parsed, and a fault
 //! names its file, line, column and path. No fault repeats what may be a secret.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, fmt};
 
 mod error;
 mod fields;
@@ -53,6 +53,17 @@ pub struct Origin {
     pub number: usize,
     /// Which item it is of a list, counted from 0.
     pub item: Option<usize>,
+}
+
+impl fmt::Display for Document {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let file = &self.origin.file;
+        match &self.name {
+            Some(name) => write!(formatter, "{file}: policy '{name}'"),
+            None if self.origin.number > 1 => write!(formatter, "{file}: document {}", self.origin.number),
+            None => formatter.write_str(file),
+        }
+    }
 }
 
 /// Reads the documents of all sources, in order.

@@ -14,6 +14,9 @@ pub const WHACK: &str = "/usr/libexec/ipsec/whack";
 pub const ADDCONN: &str = "/usr/libexec/ipsec/addconn";
 
 /// nmstatectl verifies and retries by itself, several times slower here than on hardware.
+/// Where documents for our own command go.
+const OUR_DOCUMENT: &str = "/root/policy.yaml";
+
 const APPLY_TIMEOUT: Duration = Duration::from_secs(300);
 
 /// A negotiation takes about two seconds; a busy machine can multiply that.
@@ -221,6 +224,18 @@ impl<'world> Host<'world> {
             );
         }
         Ok(output)
+    }
+
+    /// Applies a document with `nmstate-ipsec apply` and further arguments, and returns what became of that.
+    ///
+    /// # Errors
+    /// The command could not be run.
+    pub fn apply_ours(&self, document: &Document, arguments: &[&str]) -> Result<Output> {
+        self.agent.put(OUR_DOCUMENT, 0o600, document.text().as_bytes())?;
+        let argv = ["nmstate-ipsec", "apply", OUR_DOCUMENT];
+        self.command(argv.into_iter().chain(arguments.iter().copied()))
+            .timeout(APPLY_TIMEOUT)
+            .output()
     }
 
     fn try_apply(&self, document: &Document) -> Result<Output> {

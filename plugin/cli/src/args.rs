@@ -1,0 +1,84 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand};
+
+/// IPsec connections as policies declare them.
+#[derive(Debug, Parser)]
+#[command(name = "nmstate-ipsec", version, about)]
+pub struct Args {
+    /// What is to be done.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What is to be done.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Make this host as documents declare it, all of a document or nothing of it
+    Apply(Apply),
+    /// Show what apply would change
+    Diff(Diff),
+    /// Make what was applied with --no-commit last
+    Commit,
+    /// Undo what was applied with --no-commit
+    Rollback,
+}
+
+/// Which documents, and which of them are for this host.
+#[derive(Debug, clap::Args)]
+pub struct Documents {
+    /// Files with policies or desired state, in YAML or JSON; '-' is standard input
+    #[arg(required = true, value_name = "FILE")]
+    pub files: Vec<PathBuf>,
+    /// Labels of this host beside those in /etc/nmstate-ipsec/node-labels, for a policy's nodeSelector
+    #[arg(long, value_name = "KEY=VALUE,...")]
+    pub node_labels: Option<String>,
+    /// What kubernetes.io/hostname is, if not the host's name
+    #[arg(long, value_name = "NAME")]
+    pub node_name: Option<String>,
+}
+
+/// How documents are applied.
+#[derive(Debug, clap::Args)]
+pub struct Apply {
+    /// Which documents.
+    #[command(flatten)]
+    pub documents: Documents,
+    /// Do not check afterwards that everything is as declared
+    #[arg(short, long)]
+    pub no_verify: bool,
+    /// Leave it to 'commit' or 'rollback'; undone at the time-out without either
+    #[arg(long)]
+    pub no_commit: bool,
+    /// Until everything is undone that was not committed
+    #[arg(long, value_name = "SECONDS", default_value_t = 60)]
+    pub timeout: u32,
+    /// Wait no longer than this for a peer to answer [default: as the profile says, vpn.timeout]
+    #[arg(long, value_name = "SECONDS", default_value_t = 0, hide_default_value = true)]
+    pub wait: u32,
+    /// Take a peer that does not answer for a failure; else it is tried further
+    #[arg(long)]
+    pub require_established: bool,
+    /// Show what would change, and change nothing
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Say what was done in JSON
+    #[arg(long)]
+    pub json: bool,
+    /// Say nothing but errors and warnings
+    #[arg(short, long)]
+    pub quiet: bool,
+}
+
+/// What is to be shown.
+#[derive(Debug, clap::Args)]
+pub struct Diff {
+    /// Which documents.
+    #[command(flatten)]
+    pub documents: Documents,
+    /// For programs
+    #[arg(long)]
+    pub json: bool,
+}

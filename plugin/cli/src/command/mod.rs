@@ -1,0 +1,82 @@
+//! What the command does: a module for each subcommand.
+
+mod apply;
+mod diff;
+mod selected;
+
+use std::{error::Error, fmt, process::ExitCode};
+
+use nmstate_ipsec_core::daemon_api::{TransactionError, TransactionsProxy};
+
+use crate::args::{Args, Command};
+
+/// Why the command did not do what it was asked to.
+#[derive(Debug)]
+pub enum Fault {
+    /// The input is not valid, or not for this host to understand; nothing was touched. Exit status 2.
+    Input(String),
+    /// It was tried, and failed; everything is as it was, unless the text says otherwise. Exit status 1.
+    Failed(String),
+}
+
+impl Fault {
+    /// A failure of `what`, and why.
+    pub fn failed(what: &str, error: impl Error) -> Self {
+        Self::Failed(format!("{what}: {error}"))
+    }
+
+    /// As `sysexits` would have it, but simpler: 2 is bad input, 1 is everything else.
+    pub fn exit_code(&self) -> ExitCode {
+        match self {
+            Self::Input(_) => ExitCode::from(2),
+            Self::Failed(_) => ExitCode::FAILURE,
+        }
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Input(text) | Self::Failed(text) => formatter.write_str(text),
+        }
+    }
+}
+
+impl From<TransactionError> for Fault {
+    fn from(error: TransactionError) -> Self {
+        match error {
+            TransactionError::InvalidDeclaration(text) => Self::Input(text),
+            TransactionError::WrongTime(text) | TransactionError::Failed(text) => Self::Failed(text),
+            TransactionError::ZBus(error) => Self::Failed(format!(
+                "failed to reach nmstate-ipsecd: {error}; see 'systemctl status nmstate-ipsecd'"
+            )),
+        }
+    }
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// It did not do what it was asked to.
+pub async fn run(args: Args) -> Result<(), Fault> {
+    match args.command {
+        Command::Apply(arguments) => apply::run(arguments).await,
+        Command::Diff(arguments) => diff::run(arguments).await,
+        Command::Commit => Ok(daemon().await?.commit().await?),
+        Command::Rollback => {
+            let remains = daemon().await?.rollback().await?;
+            if remains.is_empty() {
+                return Ok(());
+            }
+            Err(Fault::Failed(remains.join("\n")))
+        }
+    }
+}
+
+/// The daemon, which the system bus starts when it is called.
+async fn daemon() -> Result<TransactionsProxy<'static>, Fault> {
+    let bus = zbus::Connection::system().await;
+    let bus = bus.map_err(|error| Fault::failed("failed to reach the system bus", error))?;
+    let proxy = TransactionsProxy::new(&bus).await;
+    proxy.map_err(|error| Fault::failed("failed to reach nmstate-ipsecd", error))
+}
