@@ -1,5 +1,6 @@
 //! Stories told on every image, each in a world of its own: `cargo xtask test --lab [FILTER]`.
 
+mod apply;
 mod assigned;
 mod bare;
 mod common;
@@ -93,6 +94,12 @@ const STORIES: &[Story] = &[
     Story::of_product("policies::tunnel", policies::tunnel),
     Story::of_product("policies::psk", policies::psk),
     Story::of_product("policies::e2e_host_to_host", policies::e2e_host_to_host),
+    Story::of_product("apply::policies", apply::policies),
+    Story::of_product("apply::identical", apply::identical),
+    Story::of_product("apply::mixed", apply::mixed),
+    Story::of_product("apply::undone", apply::undone),
+    Story::of_product("apply::interrupted", apply::interrupted),
+    Story::of_product("apply::rollout", apply::rollout),
     Story::of_product("families::ipv6", families::ipv6),
     Story::of_product("families::six_in_four", families::six_in_four),
     Story::of_product("families::four_in_six", families::four_in_six),
@@ -120,6 +127,9 @@ const STORIES: &[Story] = &[
     Story::of_product("pluto::orphans_are_taken_away", pluto::orphans_are_taken_away),
     Story::of_product("pluto::hangs_and_stops", pluto::hangs_and_stops),
     Story::of_product("pluto::devices_go", pluto::devices_go),
+    Story::of_product("pluto::devices_are_shared", pluto::devices_are_shared),
+    Story::of_product("pluto::corrected", pluto::corrected),
+    Story::of_product("names::address_changes", names::address_changes),
     Story::of_product("pluto::without_systemd", pluto::without_systemd),
     Story::of_product(
         "pluto::adopted_ones_are_told_apart",

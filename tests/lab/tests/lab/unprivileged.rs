@@ -126,6 +126,8 @@ fn arguments(signature: &str) -> Vec<&str> {
     while let Some(kind) = rest.chars().next() {
         rest = rest.get(1..).unwrap_or_default();
         match kind {
+            // busctl has no sign for a structure: its members follow one another.
+            '(' | ')' => {}
             's' => words.push("x"),
             'v' => words.extend(["s", "x"]),
             'a' => {

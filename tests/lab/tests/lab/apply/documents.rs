@@ -1,0 +1,167 @@
+//! Documents that are applied.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use lab::agent::wait_until;
+use lab::peer::{self, INTERFACE, PSK_DOCUMENT};
+use lab::world::{BEHIND_V4, LEFT_V4, RIGHT_V4, World};
+
+use super::{applied, nothing_is_open, profile};
+use crate::common;
+
+/// `transport.yaml`, `tunnel.yaml` and `remove.yaml` as they stand; a policy for another node is skipped.
+pub(crate) fn policies(world: &World) -> Result<()> {
+    let left = world.left();
+    for (name, address, options) in [
+        ("transport", RIGHT_V4, &["type=transport"][..]),
+        (
+            "tunnel",
+            BEHIND_V4,
+            &["leftsubnet=198.51.100.1/32", "type=tunnel"],
+        ),
+    ] {
+        world.right().whack(["--name", "peer", "--delete"]).output()?;
+        peer::expect_certificate(world.right(), options)?;
+        let policy = peer::policy(name, address)?;
+        let elsewhere = left.apply_ours(&policy, &["--node-name", "another"])?;
+        ensure!(
+            elsewhere.success() && elsewhere.stderr.contains("skipped, it is for other nodes"),
+            "a policy for another node: {}{}",
+            elsewhere.stdout,
+            elsewhere.stderr
+        );
+        let said = applied(left, policy.text(), &[])?;
+        ensure!(said.contains(INTERFACE), "nothing is said of it: {said}");
+        common::is_encrypted_to(world, address, (LEFT_V4, RIGHT_V4)).with_context(|| name.to_owned())?;
+    }
+    applied(left, peer::removal()?.text(), &[])?;
+    common::leaves_no_trace(world)?;
+    nothing_is_open(left)
+}
+
+/// The same again changes nothing, whoever applied it first; a change of one connection leaves the other alone; and what
+/// one command wrote the other reads.
+pub(crate) fn identical(world: &World) -> Result<()> {
+    let left = world.left();
+    peer::expect_psk(world.right())?;
+    left.apply(&lab::document::Document::new(PSK_DOCUMENT))?;
+    let (spis, before) = (left.spis()?, profile(left, INTERFACE)?);
+    let said = applied(left, PSK_DOCUMENT, &[])?;
+    ensure!(said.contains("as declared, up"), "something was done: {said}");
+    let hidden = PSK_DOCUMENT.replace(peer::PSK, "<_password_hid_by_nmstate>");
+    applied(left, &hidden, &["--json"])?;
+    ensure!(
+        (left.spis()?, profile(left, INTERFACE)?) == (spis.clone(), before),
+        "the identical document has changed something"
+    );
+
+    let both = format!("{PSK_DOCUMENT}{}", OTHER);
+    let options = [
+        "left=192.0.2.252",
+        "leftid=@other.right",
+        "right=192.0.2.251",
+        "rightid=@other.left",
+        "leftsubnet=198.51.100.0/24",
+        "authby=secret",
+        "ikev2=insist",
+    ];
+    world.right().add_connection("other", &options)?;
+    let planned = applied(left, &both, &["--dry-run"])?;
+    ensure!(
+        planned.contains("+ other: would be created"),
+        "another plan: {planned}"
+    );
+    applied(left, &both, &[])?;
+    let with_other = left.spis()?;
+    ensure!(
+        with_other.len() == 4 && spis.iter().all(|spi| with_other.contains(spi)),
+        "{spis:?} became {with_other:?}"
+    );
+    left.ping(BEHIND_V4)?;
+    let shown = left.command(["nmstatectl", "show"]).run()?;
+    ensure!(
+        shown.contains("name: other") && shown.contains("@other.left"),
+        "upstream shows\n{shown}"
+    );
+
+    let changed = both.replace(
+        "    ikev2: insist\n    rightsubnet: 198",
+        "    ikev2: insist\n    dpddelay: 30\n    rightsubnet: 198",
+    );
+    ensure!(changed != both, "nothing is changed");
+    let said = applied(left, &changed, &[])?;
+    ensure!(
+        said.contains("other: modified, up (vpn.data.dpddelay)"),
+        "another change: {said}"
+    );
+    let after = left.spis()?;
+    ensure!(
+        spis.iter().all(|spi| after.contains(spi)),
+        "a change of one touched the other: {spis:?}, {after:?}"
+    );
+
+    applied(
+        left,
+        "interfaces: [{name: hosta_conn, type: ipsec, state: absent}, {name: other, type: ipsec, state: absent}]",
+        &[],
+    )?;
+    common::leaves_no_trace(world)
+}
+
+/// A second connection beside the one of [`PSK_DOCUMENT`].
+const OTHER: &str = "\
+- name: other
+  type: ipsec
+  libreswan:
+    left: 192.0.2.251
+    leftid: '@other.left'
+    leftmodecfgclient: false
+    right: 192.0.2.252
+    rightid: '@other.right'
+    psk: a pre-shared key of the laboratory
+    ikev2: insist
+    rightsubnet: 198.51.100.0/24
+";
+
+/// Interfaces of another type in the same document: applied together, and undone together. A connection that is not in the
+/// document is up again after the device under it was changed.
+pub(crate) fn mixed(world: &World) -> Result<()> {
+    let left = world.left();
+    peer::expect_psk(world.right())?;
+    let bridge = "- name: lab-bridge\n  type: linux-bridge\n  state: up\n  bridge: {port: []}\n";
+    let has_bridge = || -> Result<bool> {
+        Ok(left
+            .command(["ip", "link", "show", "lab-bridge"])
+            .output()?
+            .success())
+    };
+    let wrong = format!("{PSK_DOCUMENT}{bridge}").replace(peer::PSK, "another key than right has");
+    let output = left.apply_ours(&lab::document::Document::new(&wrong), &[])?;
+    ensure!(
+        output.status == 1,
+        "a wrong key was applied: {}{}",
+        output.stdout,
+        output.stderr
+    );
+    wait_until("the bridge is undone", Duration::from_secs(20), || {
+        Ok((!has_bridge()?).then_some(()))
+    })?;
+    common::leaves_no_trace(world)?;
+    nothing_is_open(left)?;
+
+    applied(left, &format!("{PSK_DOCUMENT}{bridge}"), &[])?;
+    ensure!(has_bridge()?, "there is no bridge");
+    common::is_encrypted(world)?;
+    nothing_is_open(left)?;
+
+    let spis = left.spis()?;
+    let base = "interfaces: [{name: net0, type: ethernet, state: up, mtu: 1400, ipv4: {enabled: true, dhcp: false, \
+                address: [{ip: 192.0.2.251, prefix-length: 24}]}}]";
+    let said = applied(left, base, &[])?;
+    let mtu = left.command(["cat", "/sys/class/net/net0/mtu"]).run()?;
+    ensure!(mtu.trim() == "1400", "the device is not changed: {mtu}{said}");
+    common::await_state(left, INTERFACE, "activated")?;
+    common::is_encrypted(world).with_context(|| format!("after {spis:?}: {said}"))?;
+    nothing_is_open(left)
+}
