@@ -35,7 +35,12 @@ const PLAIN: [&str; 8] = [
 
 #[derive(Default)]
 struct Results {
+    /// With upstream's nmstatectl.
     apply: Times,
+    /// With `nmstate-ipsec apply`: a new connection, the same document again, and its removal.
+    ours_new: Times,
+    ours_again: Times,
+    ours_removed: Times,
     activate: Times,
     remove: Times,
     /// From the call that NetworkManager makes to the adapter's `Config`.
@@ -70,6 +75,7 @@ fn measure(world: &World, runs: usize, results: &mut Results) -> Result<()> {
     for run in 1..=runs {
         eprintln!("bench: run {run} of {runs}");
         ours(world, results).context("measuring ours")?;
+        transactions(world, results).context("measuring nmstate-ipsec apply")?;
         plain(world, results).context("measuring plain libreswan")?;
     }
     Ok(())
@@ -112,6 +118,22 @@ fn ours(world: &World, results: &mut Results) -> Result<()> {
     results.activated.add(since_the_call(&messages, is_activation)?);
     results.returned.add(return_of_pluto(world)?);
     results.remove.measure(|| left.apply(&removal))?;
+    settle(world)
+}
+
+/// The same connection with our own command.
+fn transactions(world: &World, results: &mut Results) -> Result<()> {
+    let left = world.left();
+    let (document, removal) = (Document::new(peer::PSK_DOCUMENT), peer::removal()?);
+    let apply = |document: &Document| left.apply_ours(document, &["--quiet"])?.checked();
+    results.ours_new.measure(|| apply(&document))?;
+    let before = left.spis()?;
+    results.ours_again.measure(|| apply(&document))?;
+    ensure!(
+        before == left.spis()?,
+        "the same document again has made other SAs"
+    );
+    results.ours_removed.measure(|| apply(&removal))?;
     settle(world)
 }
 
@@ -219,6 +241,12 @@ fn report(world: &World, runs: usize, results: &Results) -> Result<()> {
     let (add, delete) = (&results.plain_add, &results.plain_delete);
     for (work, ours, plain) in [
         ("apply one connection (nmstatectl apply)", &results.apply, add),
+        (
+            "apply one connection (nmstate-ipsec apply)",
+            &results.ours_new,
+            add,
+        ),
+        ("- the same document again", &results.ours_again, add),
         ("activate it (nmcli connection up)", &results.activate, add),
         (
             "- of this from ConnectInteractive to Config",
@@ -236,6 +264,7 @@ fn report(world: &World, runs: usize, results: &Results) -> Result<()> {
             &results.remove,
             delete,
         ),
+        ("remove it (nmstate-ipsec apply)", &results.ours_removed, delete),
     ] {
         let range = |times: &Times| {
             let (least, most) = times.range();
