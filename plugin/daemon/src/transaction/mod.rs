@@ -5,6 +5,8 @@
 //! failure, its caller's death, this daemon's, a time-out, a loss of power) ends in [`undo`].
 
 mod base;
+mod begin;
+mod end;
 mod journal;
 mod profiles;
 mod proxies;
@@ -12,28 +14,20 @@ mod retry;
 mod steps;
 mod undo;
 
-use std::{collections::HashSet, fs, io, path::Path, sync::Arc, time::Duration};
+use std::{io, path::Path, sync::Arc, time::Duration};
 
-use futures_util::StreamExt;
-use nmstate_ipsec_core::{
-    daemon_api::{Applied, ApplyOptions, Declaration, Outcome, TransactionError},
-    plan::{self, Action, Step},
-};
+use nmstate_ipsec_core::daemon_api::{Applied, ApplyOptions, Declaration, Outcome, TransactionError};
 use tokio::sync::{Mutex, OwnedMutexGuard};
 use zbus::{Connection, zvariant::OwnedObjectPath};
 
 use crate::{client::Client, connection::Registry};
+use begin::Begun;
 use journal::{Entry, Journal, Record};
 use profiles::Profiles;
 use retry::{Background, Retries};
-use undo::Undone;
 
 /// Where the journal is (`StateDirectory=` of the unit).
 pub const STATE_DIR: &str = "/var/lib/nmstate-ipsec";
-
-/// nmstate's own: new profiles and devices go when NetworkManager rolls back (`NM_CHECKPOINT_CREATE_FLAG_*`).
-const DELETE_NEW_CONNECTIONS: u32 = 0x2;
-const DISCONNECT_NEW_DEVICES: u32 = 0x4;
 
 /// How long NetworkManager may take to come back before undoing is put off until it does.
 const NETWORKMANAGER_TIME_OUT: Duration = Duration::from_secs(30);
@@ -223,100 +217,6 @@ impl Transactions {
         prepared.take_if(|prepared| prepared.client.is_same(client))
     }
 
-    /// Ends a transaction of which nothing but the journal is left.
-    async fn settle(&self) -> Result<(), TransactionError> {
-        let unsettled = |why: String| {
-            TransactionError::Failed(format!(
-                "an interrupted transaction could not be put back from the journal in {STATE_DIR}: {why}; \
-                 see to the profiles and remove it"
-            ))
-        };
-        let record = match self.journal.read() {
-            Ok(Some(record)) => record,
-            Ok(None) => return Ok(()),
-            Err(error) => return Err(unsettled(error.to_string())),
-        };
-        if record.is_committed {
-            self.end(&record).await;
-            return Ok(());
-        }
-        tracing::warn!("a transaction was interrupted; putting everything back as it was");
-        let remains = self.undo(&record).await;
-        if remains.is_empty() {
-            return Ok(());
-        }
-        Err(unsettled(remains.join("; ")))
-    }
-
-    async fn plan(&self, declarations: &[Declaration]) -> Result<Vec<Step>, TransactionError> {
-        let names: HashSet<&str> = declarations.iter().map(|wanted| wanted.name.as_str()).collect();
-        let stored = self.profiles.named(&names).await.map_err(refused)?;
-        let mut faults = None;
-        let planned = plan::plan(declarations, &stored, || {
-            new_uuid().unwrap_or_else(|error| {
-                faults = Some(error);
-                String::new()
-            })
-        });
-        if let Some(error) = faults {
-            return Err(TransactionError::Failed(format!(
-                "failed to make a UUID: {error}"
-            )));
-        }
-        planned.map_err(|error| TransactionError::InvalidDeclaration(error.to_string()))
-    }
-
-    /// Finds out what there is to do, and makes sure that it can be undone. `base` is what was up before nmstate changed
-    /// the devices under it: what has gone with them is to be up again.
-    async fn begin(
-        &self,
-        options: &ApplyOptions,
-        declarations: &[Declaration],
-        base: Option<&Record>,
-    ) -> Result<Begun, TransactionError> {
-        let mut steps = self.plan(declarations).await?;
-        if options.dry_run {
-            return Ok(Begun::Plan(steps));
-        }
-        let before = base.map_or(&[][..], |record| &record.entries);
-        for entry in before {
-            match steps.iter_mut().find(|step| step.uuid == entry.uuid) {
-                Some(step) => step.was_active = true,
-                None => steps.push(Step::again(&entry.settings)),
-            }
-        }
-        if base.is_none() && steps.iter().all(|step| step.action == Action::Keep) {
-            return Ok(Begun::Nothing(steps));
-        }
-        for step in &steps {
-            self.retries.end(&step.uuid);
-        }
-        let checkpoint = match base {
-            Some(_) => options.checkpoint.clone(),
-            None => self.own_checkpoint(options).await?,
-        };
-        let touched = steps
-            .iter()
-            .filter(|step| base.is_some() || step.action != Action::Keep);
-        let record = Record::new(checkpoint, base.is_none(), touched.map(entry).collect());
-        if let Err(error) = self.journal.write(&record) {
-            let _ = undo::end_checkpoint(&self.profiles, &record, false).await;
-            return Err(unwritten(error));
-        }
-        Ok(Begun::Work(steps, record))
-    }
-
-    async fn own_checkpoint(&self, options: &ApplyOptions) -> Result<String, TransactionError> {
-        let flags = DELETE_NEW_CONNECTIONS | DISCONNECT_NEW_DEVICES;
-        let manager = self.profiles.manager().await.map_err(refused)?;
-        match manager.checkpoint_create(&[], time_out(options), flags).await {
-            Ok(path) => Ok(path.to_string()),
-            Err(error) => Err(TransactionError::Failed(format!(
-                "NetworkManager made no checkpoint: {error}; is another change waiting for its commit?"
-            ))),
-        }
-    }
-
     /// Keeps NetworkManager from rolling back while we work; ends when that is no longer possible.
     async fn prolong(&self, record: &Record, options: &ApplyOptions) {
         let path = OwnedObjectPath::try_from(record.checkpoint.as_str());
@@ -334,122 +234,11 @@ impl Transactions {
         }
     }
 
-    /// Undoes what waits for its commit when its checkpoint has gone.
-    async fn give_up_after(self: Arc<Self>, checkpoint: String) {
-        if let Err(error) = self.gone(&checkpoint).await {
-            tracing::error!("failed to watch NetworkManager's checkpoint {checkpoint}: {error}");
-        }
-        let open = self
-            .open
-            .lock()
-            .await
-            .take_if(|open| open.record.checkpoint == checkpoint);
-        if let Some(Open { record, _watch }) = open {
-            tracing::warn!("nobody has committed in time; putting everything back as it was");
-            let _turn = self.turn.lock().await;
-            self.undo(&record).await;
-        }
-    }
-
-    /// Undoes what was prepared when whoever prepared it leaves the bus.
-    async fn give_up_without(self: Arc<Self>, client: Client) {
-        if let Err(error) = client.gone().await {
-            tracing::error!("failed to watch whoever prepared a transaction: {error}");
-        }
-        if let Some(Prepared {
-            record, turn, _watch, ..
-        }) = self.prepared_by(&client).await
-        {
-            tracing::warn!("whoever prepared a transaction has left; putting everything back as it was");
-            self.undo(&record).await;
-            drop(turn);
-        }
-    }
-
-    async fn gone(&self, checkpoint: &str) -> zbus::Result<()> {
-        let manager = self.profiles.manager().await?;
-        let mut changes = manager.receive_checkpoints_changed().await;
-        loop {
-            if !manager
-                .checkpoints()
-                .await?
-                .iter()
-                .any(|known| known.as_str() == checkpoint)
-            {
-                return Ok(());
-            }
-            if changes.next().await.is_none() {
-                return Err(zbus::Error::InputOutput(Arc::new(
-                    io::ErrorKind::NotConnected.into(),
-                )));
-            }
-        }
-    }
-
-    /// The commit is the moment when the disk has it; from then on only the checkpoint and the journal are yet to go.
-    async fn commit_record(&self, mut record: Record) -> Result<(), TransactionError> {
-        record.is_committed = true;
-        if let Err(error) = self.journal.write(&record) {
-            self.undo(&record).await;
-            return Err(TransactionError::Failed(format!(
-                "failed to write the journal in {STATE_DIR}: {error}; everything is as it was"
-            )));
-        }
-        self.end(&record).await;
-        Ok(())
-    }
-
-    async fn end(&self, record: &Record) {
-        if let Err(error) = undo::end_checkpoint(&self.profiles, record, false).await {
-            // NetworkManager must not roll back what was committed: without it the journal stays for another try.
-            return tracing::error!(
-                "failed to end NetworkManager's checkpoint {}: {error}",
-                record.checkpoint
-            );
-        }
-        self.forget();
-    }
-
     fn try_further(&self, outcomes: &[Outcome]) {
         for pending in outcomes.iter().filter(|outcome| outcome.state == "pending") {
             self.retries.begin(&self.registry, &self.profiles, &pending.uuid);
         }
     }
-
-    async fn undo(&self, record: &Record) -> Vec<String> {
-        for entry in &record.entries {
-            self.retries.end(&entry.uuid);
-        }
-        if let Err(error) = self.profiles.networkmanager(NETWORKMANAGER_TIME_OUT).await {
-            tracing::error!("not undoing the transaction yet: {error}");
-            return vec![error.to_string()];
-        }
-        let Undone { remains, to_bring_up } = undo::undo(&self.profiles, record).await;
-        // Not all that they need may be there at once, as after a restart of NetworkManager.
-        for uuid in to_bring_up {
-            self.retries.begin(&self.registry, &self.profiles, &uuid);
-        }
-        if remains.is_empty() {
-            self.forget();
-        }
-        remains
-    }
-
-    fn forget(&self) {
-        if let Err(error) = self.journal.remove() {
-            tracing::error!("failed to remove the journal in {STATE_DIR}: {error}");
-        }
-    }
-}
-
-/// What a transaction comes to.
-enum Begun {
-    /// Nobody wants more than to know.
-    Plan(Vec<Step>),
-    /// Nothing changes: it is only seen to be so.
-    Nothing(Vec<Step>),
-    /// This is to be done, and can be undone.
-    Work(Vec<Step>, Record),
 }
 
 fn came_of(outcomes: Vec<Outcome>) -> Applied {
@@ -462,15 +251,6 @@ fn came_of(outcomes: Vec<Outcome>) -> Applied {
 
 fn unwritten(error: io::Error) -> TransactionError {
     TransactionError::Failed(format!("failed to write the journal in {STATE_DIR}: {error}"))
-}
-
-fn entry(step: &Step) -> Entry {
-    Entry {
-        uuid: step.uuid.clone(),
-        existed: step.before.is_some(),
-        settings: step.before.as_ref().map(plan::copy).unwrap_or_default(),
-        was_active: step.was_active,
-    }
 }
 
 fn is_done(outcomes: &[Outcome]) -> bool {
@@ -513,11 +293,4 @@ fn refused(error: zbus::Error) -> TransactionError {
     TransactionError::Failed(format!(
         "NetworkManager does not say which profiles it has: {error}"
     ))
-}
-
-/// A random UUID, as the kernel makes them (`random(4)`).
-fn new_uuid() -> io::Result<String> {
-    Ok(fs::read_to_string("/proc/sys/kernel/random/uuid")?
-        .trim_end()
-        .to_owned())
 }

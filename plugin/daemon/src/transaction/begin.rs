@@ -1,0 +1,115 @@
+//! The beginning of a transaction: what there is to do, and that it can be undone.
+
+use std::{collections::HashSet, fs, io};
+
+use nmstate_ipsec_core::{
+    daemon_api::{ApplyOptions, Declaration, TransactionError},
+    plan::{self, Action, Step},
+};
+
+use super::{
+    Transactions,
+    journal::{Entry, Record},
+    refused, time_out, undo, unwritten,
+};
+
+/// nmstate's own: new profiles and devices go when NetworkManager rolls back (`NM_CHECKPOINT_CREATE_FLAG_*`).
+const DELETE_NEW_CONNECTIONS: u32 = 0x2;
+const DISCONNECT_NEW_DEVICES: u32 = 0x4;
+
+/// What a transaction comes to.
+pub(super) enum Begun {
+    /// Nobody wants more than to know.
+    Plan(Vec<Step>),
+    /// Nothing changes: it is only seen to be so.
+    Nothing(Vec<Step>),
+    /// This is to be done, and can be undone.
+    Work(Vec<Step>, Record),
+}
+
+impl Transactions {
+    pub(super) async fn plan(&self, declarations: &[Declaration]) -> Result<Vec<Step>, TransactionError> {
+        let names: HashSet<&str> = declarations.iter().map(|wanted| wanted.name.as_str()).collect();
+        let stored = self.profiles.named(&names).await.map_err(refused)?;
+        let mut faults = None;
+        let planned = plan::plan(declarations, &stored, || {
+            new_uuid().unwrap_or_else(|error| {
+                faults = Some(error);
+                String::new()
+            })
+        });
+        if let Some(error) = faults {
+            return Err(TransactionError::Failed(format!(
+                "failed to make a UUID: {error}"
+            )));
+        }
+        planned.map_err(|error| TransactionError::InvalidDeclaration(error.to_string()))
+    }
+
+    /// Finds out what there is to do, and makes sure that it can be undone. `base` is what was up before nmstate changed
+    /// the devices under it: what has gone with them is to be up again.
+    pub(super) async fn begin(
+        &self,
+        options: &ApplyOptions,
+        declarations: &[Declaration],
+        base: Option<&Record>,
+    ) -> Result<Begun, TransactionError> {
+        let mut steps = self.plan(declarations).await?;
+        if options.dry_run {
+            return Ok(Begun::Plan(steps));
+        }
+        let before = base.map_or(&[][..], |record| &record.entries);
+        for entry in before {
+            match steps.iter_mut().find(|step| step.uuid == entry.uuid) {
+                Some(step) => step.was_active = true,
+                None => steps.push(Step::again(&entry.settings)),
+            }
+        }
+        if base.is_none() && steps.iter().all(|step| step.action == Action::Keep) {
+            return Ok(Begun::Nothing(steps));
+        }
+        for step in &steps {
+            self.retries.end(&step.uuid);
+        }
+        let checkpoint = match base {
+            Some(_) => options.checkpoint.clone(),
+            None => self.own_checkpoint(options).await?,
+        };
+        let touched = steps
+            .iter()
+            .filter(|step| base.is_some() || step.action != Action::Keep);
+        let record = Record::new(checkpoint, base.is_none(), touched.map(entry).collect());
+        if let Err(error) = self.journal.write(&record) {
+            let _ = undo::end_checkpoint(&self.profiles, &record, false).await;
+            return Err(unwritten(error));
+        }
+        Ok(Begun::Work(steps, record))
+    }
+
+    pub(super) async fn own_checkpoint(&self, options: &ApplyOptions) -> Result<String, TransactionError> {
+        let flags = DELETE_NEW_CONNECTIONS | DISCONNECT_NEW_DEVICES;
+        let manager = self.profiles.manager().await.map_err(refused)?;
+        match manager.checkpoint_create(&[], time_out(options), flags).await {
+            Ok(path) => Ok(path.to_string()),
+            Err(error) => Err(TransactionError::Failed(format!(
+                "NetworkManager made no checkpoint: {error}; is another change waiting for its commit?"
+            ))),
+        }
+    }
+}
+
+fn entry(step: &Step) -> Entry {
+    Entry {
+        uuid: step.uuid.clone(),
+        existed: step.before.is_some(),
+        settings: step.before.as_ref().map(plan::copy).unwrap_or_default(),
+        was_active: step.was_active,
+    }
+}
+
+/// A random UUID, as the kernel makes them (`random(4)`).
+fn new_uuid() -> io::Result<String> {
+    Ok(fs::read_to_string("/proc/sys/kernel/random/uuid")?
+        .trim_end()
+        .to_owned())
+}

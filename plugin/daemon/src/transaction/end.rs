@@ -1,0 +1,141 @@
+//! The end of a transaction: for good, or as if it had never been.
+
+use std::{io, sync::Arc};
+
+use futures_util::StreamExt;
+use nmstate_ipsec_core::daemon_api::TransactionError;
+
+use super::{
+    NETWORKMANAGER_TIME_OUT, Open, Prepared, STATE_DIR, Transactions,
+    journal::Record,
+    undo::{self, Undone},
+};
+use crate::client::Client;
+
+impl Transactions {
+    /// Ends a transaction of which nothing but the journal is left.
+    pub(super) async fn settle(&self) -> Result<(), TransactionError> {
+        let unsettled = |why: String| {
+            TransactionError::Failed(format!(
+                "an interrupted transaction could not be put back from the journal in {STATE_DIR}: {why}; \
+                 see to the profiles and remove it"
+            ))
+        };
+        let record = match self.journal.read() {
+            Ok(Some(record)) => record,
+            Ok(None) => return Ok(()),
+            Err(error) => return Err(unsettled(error.to_string())),
+        };
+        if record.is_committed {
+            self.end(&record).await;
+            return Ok(());
+        }
+        tracing::warn!("a transaction was interrupted; putting everything back as it was");
+        let remains = self.undo(&record).await;
+        if remains.is_empty() {
+            return Ok(());
+        }
+        Err(unsettled(remains.join("; ")))
+    }
+
+    /// Undoes what waits for its commit when its checkpoint has gone.
+    pub(super) async fn give_up_after(self: Arc<Self>, checkpoint: String) {
+        if let Err(error) = self.gone(&checkpoint).await {
+            tracing::error!("failed to watch NetworkManager's checkpoint {checkpoint}: {error}");
+        }
+        let open = self
+            .open
+            .lock()
+            .await
+            .take_if(|open| open.record.checkpoint == checkpoint);
+        if let Some(Open { record, _watch }) = open {
+            tracing::warn!("nobody has committed in time; putting everything back as it was");
+            let _turn = self.turn.lock().await;
+            self.undo(&record).await;
+        }
+    }
+
+    /// Undoes what was prepared when whoever prepared it leaves the bus.
+    pub(super) async fn give_up_without(self: Arc<Self>, client: Client) {
+        if let Err(error) = client.gone().await {
+            tracing::error!("failed to watch whoever prepared a transaction: {error}");
+        }
+        if let Some(Prepared {
+            record, turn, _watch, ..
+        }) = self.prepared_by(&client).await
+        {
+            tracing::warn!("whoever prepared a transaction has left; putting everything back as it was");
+            self.undo(&record).await;
+            drop(turn);
+        }
+    }
+
+    pub(super) async fn gone(&self, checkpoint: &str) -> zbus::Result<()> {
+        let manager = self.profiles.manager().await?;
+        let mut changes = manager.receive_checkpoints_changed().await;
+        loop {
+            if !manager
+                .checkpoints()
+                .await?
+                .iter()
+                .any(|known| known.as_str() == checkpoint)
+            {
+                return Ok(());
+            }
+            if changes.next().await.is_none() {
+                return Err(zbus::Error::InputOutput(Arc::new(
+                    io::ErrorKind::NotConnected.into(),
+                )));
+            }
+        }
+    }
+
+    /// The commit is the moment when the disk has it; from then on only the checkpoint and the journal are yet to go.
+    pub(super) async fn commit_record(&self, mut record: Record) -> Result<(), TransactionError> {
+        record.is_committed = true;
+        if let Err(error) = self.journal.write(&record) {
+            self.undo(&record).await;
+            return Err(TransactionError::Failed(format!(
+                "failed to write the journal in {STATE_DIR}: {error}; everything is as it was"
+            )));
+        }
+        self.end(&record).await;
+        Ok(())
+    }
+
+    pub(super) async fn end(&self, record: &Record) {
+        if let Err(error) = undo::end_checkpoint(&self.profiles, record, false).await {
+            // NetworkManager must not roll back what was committed: without it the journal stays for another try.
+            return tracing::error!(
+                "failed to end NetworkManager's checkpoint {}: {error}",
+                record.checkpoint
+            );
+        }
+        self.forget();
+    }
+
+    pub(super) async fn undo(&self, record: &Record) -> Vec<String> {
+        for entry in &record.entries {
+            self.retries.end(&entry.uuid);
+        }
+        if let Err(error) = self.profiles.networkmanager(NETWORKMANAGER_TIME_OUT).await {
+            tracing::error!("not undoing the transaction yet: {error}");
+            return vec![error.to_string()];
+        }
+        let Undone { remains, to_bring_up } = undo::undo(&self.profiles, record).await;
+        // Not all that they need may be there at once, as after a restart of NetworkManager.
+        for uuid in to_bring_up {
+            self.retries.begin(&self.registry, &self.profiles, &uuid);
+        }
+        if remains.is_empty() {
+            self.forget();
+        }
+        remains
+    }
+
+    pub(super) fn forget(&self) {
+        if let Err(error) = self.journal.remove() {
+            tracing::error!("failed to remove the journal in {STATE_DIR}: {error}");
+        }
+    }
+}
