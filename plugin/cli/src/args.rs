@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Parser, Subcommand};
+use clap::{Parser, Subcommand, ValueEnum};
 
 /// IPsec connections as policies declare them.
 #[derive(Debug, Parser)]
@@ -20,6 +20,12 @@ pub enum Command {
     Apply(Apply),
     /// Show what apply would change
     Diff(Diff),
+    /// Turn the conn sections of an ipsec.conf into a document or a profile
+    Import(Import),
+    /// Turn the IPsec interfaces of a document into conn sections of an ipsec.conf
+    ///
+    /// No secret is written. Exporting a profile of this host comes later.
+    Export(Export),
     /// Make what was applied with --no-commit last
     Commit,
     /// Undo what was applied with --no-commit
@@ -81,4 +87,46 @@ pub struct Diff {
     /// For programs
     #[arg(long)]
     pub json: bool,
+}
+
+/// What is imported, and into what.
+#[derive(Debug, clap::Args)]
+pub struct Import {
+    /// File with conn sections, such as one in /etc/ipsec.d
+    #[arg(value_name = "FILE.conf")]
+    pub file: PathBuf,
+    /// Write policies (NodeNetworkConfigurationPolicy), not a plain desired state
+    #[arg(long)]
+    pub policy: bool,
+    /// Write a profile of NetworkManager (a keyfile)
+    #[arg(long, conflicts_with = "policy")]
+    pub profile: bool,
+    /// Put all connections into one policy of this name; else each has one called after it
+    #[arg(long, requires = "policy")]
+    pub name: Option<String>,
+    /// Import the connection of this name only
+    #[arg(long, value_name = "NAME")]
+    pub conn: Option<String>,
+    /// Which side of the connections this host is
+    #[arg(long, value_enum, default_value_t = Side::Left)]
+    pub local: Side,
+}
+
+/// A side of a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Side {
+    /// `left`, as in documents and profiles
+    Left,
+    /// `right`; left and right change places
+    Right,
+}
+
+/// What is exported.
+#[derive(Debug, clap::Args)]
+pub struct Export {
+    /// File with policies or desired state; '-' is standard input
+    #[arg(value_name = "FILE.yaml")]
+    pub file: PathBuf,
+    /// The interface; all of type 'ipsec' without
+    pub name: Option<String>,
 }

@@ -5,4 +5,5 @@ mod checkpoint;
 pub mod command;
 mod declarations;
 pub mod document;
+pub mod ipsec_conf;
 mod report;

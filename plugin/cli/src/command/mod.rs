@@ -2,6 +2,8 @@
 
 mod apply;
 mod diff;
+mod export;
+mod import;
 mod selected;
 
 use std::{error::Error, fmt, process::ExitCode};
@@ -62,6 +64,8 @@ pub async fn run(args: Args) -> Result<(), Fault> {
     match args.command {
         Command::Apply(arguments) => apply::run(arguments).await,
         Command::Diff(arguments) => diff::run(arguments).await,
+        Command::Import(arguments) => import::run(&arguments),
+        Command::Export(arguments) => export::run(&arguments),
         Command::Commit => Ok(daemon().await?.commit().await?),
         Command::Rollback => {
             let remains = daemon().await?.rollback().await?;

@@ -25,6 +25,7 @@ pub use error::{Error, Location, Problem};
 pub use ipsec::{InterfaceState, IpStack, IpsecInterface};
 pub use libreswan::{GivenSecret, Libreswan};
 pub use source::Source;
+pub(crate) use source::text_of;
 pub use state::DesiredState;
 
 use error::Faults;
@@ -81,6 +82,21 @@ pub fn read(sources: &[Source]) -> Result<Vec<Document>, Vec<Error>> {
         }
         errors.extend(faults.into_errors());
     }
+    if errors.is_empty() {
+        Ok(documents)
+    } else {
+        Err(errors)
+    }
+}
+
+/// Reads the documents of a text, which messages call `name`.
+///
+/// # Errors
+/// The faults of the text.
+pub(crate) fn read_text_of(text: &str, name: &str) -> Result<Vec<Document>, Vec<Error>> {
+    let mut faults = Faults::new(name.to_owned());
+    let documents = read_text(text, name, &mut faults);
+    let errors = faults.into_errors();
     if errors.is_empty() {
         Ok(documents)
     } else {

@@ -26,7 +26,7 @@ pub enum Source {
 }
 
 /// What is wrong with a file as a whole, and where if that is known.
-pub(super) type FileFault = (Option<Location>, Problem);
+pub(crate) type FileFault = (Option<Location>, Problem);
 
 impl Source {
     /// The source that an argument of the command means: `-` is standard input.
@@ -105,7 +105,7 @@ fn read_bytes(from: impl Read) -> Result<Zeroizing<Vec<u8>>, Problem> {
 }
 
 /// The text that `bytes` are. The parser takes a NUL for the end of the text, so control characters are found here.
-pub(super) fn text_of(bytes: &[u8]) -> Result<Zeroizing<String>, FileFault> {
+pub(crate) fn text_of(bytes: &[u8]) -> Result<Zeroizing<String>, FileFault> {
     let bytes = bytes.strip_prefix("\u{feff}".as_bytes()).unwrap_or(bytes);
     let text = std::str::from_utf8(bytes).map_err(|error| {
         let valid = &bytes[..error.valid_up_to()];

@@ -1,0 +1,3 @@
+//! Configurations, good and bad.
+
+mod properties;
