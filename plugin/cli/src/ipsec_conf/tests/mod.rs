@@ -1,3 +1,4 @@
 //! Configurations, good and bad.
 
+mod fixtures;
 mod properties;
