@@ -1,4 +1,5 @@
 //! Configurations, good and bad.
 
+mod export;
 mod fixtures;
 mod properties;
