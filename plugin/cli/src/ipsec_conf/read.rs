@@ -19,6 +19,9 @@ const MAX_DEPTH: usize = 10;
 /// Most files of one configuration.
 const MAX_FILES: usize = 1000;
 
+/// Most sections of one configuration.
+const MAX_SECTIONS: usize = 10_000;
+
 /// Most faults that are told at once.
 const MAX_FAULTS: usize = 50;
 
@@ -176,6 +179,11 @@ impl Reader {
                 first.place
             );
             self.fault(place, text);
+        }
+        if self.sections.len() >= MAX_SECTIONS {
+            // The rest is read no further: as many faults as lines would help nobody.
+            self.fault(place, "the configuration has more than 10000 sections; split it");
+            return Current::Skipped;
         }
         self.sections.push(Section {
             name: name.to_owned(),

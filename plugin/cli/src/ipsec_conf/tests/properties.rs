@@ -108,3 +108,14 @@ fn check(text: &str) -> Result<(), TestCaseError> {
     }
     Ok(())
 }
+
+#[test]
+fn many_sections_are_refused_in_time() {
+    let text: String = (0..100_000).map(|number| format!("conn c{number}\n")).collect();
+    let faults = import_text(&text).unwrap_err();
+    assert!(
+        faults[0].to_string().contains("more than 10000 sections"),
+        "{faults:?}"
+    );
+    assert!(faults.len() < 100);
+}
