@@ -19,6 +19,15 @@ pub struct Stored {
     pub is_active: bool,
 }
 
+impl Stored {
+    /// `connection.uuid`.
+    pub fn uuid(&self) -> String {
+        text(&self.settings, "connection", "uuid")
+            .unwrap_or_default()
+            .to_owned()
+    }
+}
+
 /// What is to be done about one profile.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Action {

@@ -28,7 +28,8 @@ pub(super) enum Begun {
 }
 
 impl Transactions {
-    pub(super) async fn plan(&self, declarations: &[Declaration]) -> Result<Vec<Step>, TransactionError> {
+    /// The steps, and the UUIDs of the profiles that the declarations are about.
+    async fn plan(&self, declarations: &[Declaration]) -> Result<(Vec<Step>, Vec<String>), TransactionError> {
         let names: HashSet<&str> = declarations.iter().map(|wanted| wanted.name.as_str()).collect();
         let stored = self.profiles.named(&names).await.map_err(refused)?;
         let mut faults = None;
@@ -43,7 +44,8 @@ impl Transactions {
                 "failed to make a UUID: {error}"
             )));
         }
-        planned.map_err(|error| TransactionError::InvalidDeclaration(error.to_string()))
+        let steps = planned.map_err(|error| TransactionError::InvalidDeclaration(error.to_string()))?;
+        Ok((steps, stored.iter().map(plan::Stored::uuid).collect()))
     }
 
     /// Finds out what there is to do, and makes sure that it can be undone. `base` is what was up before nmstate changed
@@ -54,9 +56,13 @@ impl Transactions {
         declarations: &[Declaration],
         base: Option<&Record>,
     ) -> Result<Begun, TransactionError> {
-        let mut steps = self.plan(declarations).await?;
+        let (mut steps, known) = self.plan(declarations).await?;
         if options.dry_run {
             return Ok(Begun::Plan(steps));
+        }
+        // Also of those that are down at the moment and are to stay so: the transaction is about them now.
+        for uuid in &known {
+            self.retries.end(uuid);
         }
         let before = base.map_or(&[][..], |record| &record.entries);
         for entry in before {
@@ -67,9 +73,6 @@ impl Transactions {
         }
         if base.is_none() && steps.iter().all(|step| step.action == Action::Keep) {
             return Ok(Begun::Nothing(steps));
-        }
-        for step in &steps {
-            self.retries.end(&step.uuid);
         }
         let checkpoint = match base {
             Some(_) => options.checkpoint.clone(),
@@ -86,7 +89,7 @@ impl Transactions {
         Ok(Begun::Work(steps, record))
     }
 
-    pub(super) async fn own_checkpoint(&self, options: &ApplyOptions) -> Result<String, TransactionError> {
+    async fn own_checkpoint(&self, options: &ApplyOptions) -> Result<String, TransactionError> {
         let flags = DELETE_NEW_CONNECTIONS | DISCONNECT_NEW_DEVICES;
         let manager = self.profiles.manager().await.map_err(refused)?;
         match manager.checkpoint_create(&[], time_out(options), flags).await {

@@ -1,13 +1,15 @@
 //! The end of a transaction: for good, or as if it had never been.
 
-use std::{io, sync::Arc};
+use std::sync::Arc;
 
 use futures_util::StreamExt;
 use nmstate_ipsec_core::daemon_api::TransactionError;
+use zbus::zvariant::OwnedObjectPath;
 
 use super::{
     NETWORKMANAGER_TIME_OUT, Open, Prepared, STATE_DIR, Transactions,
     journal::Record,
+    proxies::ManagerProxy,
     undo::{self, Undone},
 };
 use crate::client::Client;
@@ -70,24 +72,20 @@ impl Transactions {
         }
     }
 
-    pub(super) async fn gone(&self, checkpoint: &str) -> zbus::Result<()> {
-        let manager = self.profiles.manager().await?;
+    /// Waits until NetworkManager no longer has the checkpoint.
+    async fn gone(&self, checkpoint: &str) -> zbus::Result<()> {
+        // Only a proxy that keeps properties hears of their changes.
+        let manager = ManagerProxy::new(&self.profiles.0).await?;
         let mut changes = manager.receive_checkpoints_changed().await;
-        loop {
-            if !manager
-                .checkpoints()
-                .await?
-                .iter()
-                .any(|known| known.as_str() == checkpoint)
-            {
-                return Ok(());
-            }
-            if changes.next().await.is_none() {
-                return Err(zbus::Error::InputOutput(Arc::new(
-                    io::ErrorKind::NotConnected.into(),
-                )));
-            }
+        let has_it = |known: Vec<OwnedObjectPath>| known.iter().any(|known| known.as_str() == checkpoint);
+        let mut is_there = has_it(manager.checkpoints().await?);
+        while is_there {
+            let Some(change) = changes.next().await else {
+                return Err(zbus::Error::Failure("the bus was closed".into()));
+            };
+            is_there = has_it(change.get().await?);
         }
+        Ok(())
     }
 
     /// The commit is the moment when the disk has it; from then on only the checkpoint and the journal are yet to go.

@@ -153,7 +153,12 @@ impl Transactions {
                 self.try_further(&outcomes);
                 return Ok(came_of(outcomes));
             }
-            Ok(Begun::Plan(steps)) => return Ok(done(steps.iter().map(steps::outcome).collect())),
+            Ok(Begun::Plan(steps)) => {
+                if let Some(record) = &base {
+                    self.undo(record).await;
+                }
+                return Ok(done(steps.iter().map(steps::outcome).collect()));
+            }
             Err(error) => {
                 if let Some(record) = &base {
                     self.undo(record).await;

@@ -48,13 +48,18 @@ pub(crate) fn rollout(world: &World) -> Result<()> {
         "no warning: {}",
         output.stderr
     );
-    left.command(["nmcli", "connection", "down", INTERFACE]).run()?;
+    let down = "interfaces: [{name: hosta_conn, type: ipsec, state: down}]";
+    applied(left, down, &[])?;
     right.shell("ip link set net0 up").run()?;
     peer::expect_psk(right)?;
     left.await_empty_kernel()?;
-    let down = "interfaces: [{name: hosta_conn, type: ipsec, state: down}]";
-    applied(left, down, &[])?;
-    left.await_empty_kernel()?;
+    let active = left
+        .command(["nmcli", "-g", "NAME", "connection", "show", "--active"])
+        .run()?;
+    ensure!(
+        !active.contains(INTERFACE),
+        "what was taken down is tried further: {active}"
+    );
     applied(left, peer::removal()?.text(), &[])?;
     common::leaves_no_trace(world)
 }
