@@ -234,6 +234,8 @@ impl fmt::Display for Path<'_> {
 pub(super) struct Faults {
     file: String,
     found: Vec<Error>,
+    /// How many there were, those that are not kept among them.
+    count: usize,
 }
 
 impl Faults {
@@ -241,20 +243,27 @@ impl Faults {
         Self {
             file,
             found: Vec::new(),
+            count: 0,
         }
     }
 
     /// Notes a fault at a place.
     pub(super) fn add(&mut self, location: Location, path: &Path<'_>, problem: Problem) {
+        self.count += 1;
         if self.found.len() < MAX_FAULTS {
-            self.push(Some(location), path.to_string(), problem);
+            self.keep(Some(location), path.to_string(), problem);
         } else if self.found.len() == MAX_FAULTS {
-            self.push(None, String::new(), Problem::More);
+            self.keep(None, String::new(), Problem::More);
         }
     }
 
     /// Notes a fault that ends the reading of the file.
     pub(super) fn push(&mut self, location: Option<Location>, path: String, problem: Problem) {
+        self.count += 1;
+        self.keep(location, path, problem);
+    }
+
+    fn keep(&mut self, location: Option<Location>, path: String, problem: Problem) {
         let file = self.file.clone();
         self.found.push(Error {
             file,
@@ -264,8 +273,9 @@ impl Faults {
         });
     }
 
+    /// How many faults there are, those that are not kept among them: what adds none is whole.
     pub(super) fn count(&self) -> usize {
-        self.found.len()
+        self.count
     }
 
     /// The faults in the order of the file.

@@ -1,11 +1,15 @@
 //! Interfaces of type `ipsec`.
 
+use std::collections::BTreeMap;
+
 use nmstate_ipsec_core::profile::{ConnectionId, InvalidProfile};
 use serde_json::{Map, Value as Json};
 
 use super::{
     error::{Faults, Location, Path, Problem},
-    fields, json,
+    fields,
+    given::{self, Given},
+    json,
     libreswan::{self, Libreswan},
     node::Node,
     state::is_template,
@@ -113,6 +117,8 @@ pub struct IpsecInterface {
     pub location: Location,
     /// The way to it in its document.
     pub path: String,
+    /// Where its keys stand, and those of the connection under `libreswan.<key>`.
+    pub given: BTreeMap<String, Given>,
 }
 
 /// `ipv4` or `ipv6` of an interface.
@@ -165,6 +171,7 @@ pub(super) fn read(
         rest,
         location: node.at,
         path: path.to_string(),
+        given: given::of(node),
     };
     name.map(|name| IpsecInterface { name, ..interface })
 }

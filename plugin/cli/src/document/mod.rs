@@ -7,6 +7,7 @@ use std::{collections::BTreeMap, fmt};
 
 mod error;
 mod fields;
+mod given;
 mod ipsec;
 mod json;
 mod libreswan;
@@ -22,6 +23,7 @@ mod tag;
 mod tree;
 
 pub use error::{Error, Location, Problem};
+pub use given::{Form, Given};
 pub use ipsec::{InterfaceState, IpStack, IpsecInterface};
 pub use libreswan::{GivenSecret, Libreswan};
 pub use source::Source;
@@ -29,6 +31,7 @@ pub(crate) use source::text_of;
 pub use state::DesiredState;
 
 use error::Faults;
+use source::FileFault;
 
 /// A document: one policy, or one desired state.
 #[derive(Debug, Clone, PartialEq)]
@@ -75,12 +78,9 @@ pub fn read(sources: &[Source]) -> Result<Vec<Document>, Vec<Error>> {
     let mut documents = Vec::new();
     let mut errors = Vec::new();
     for source in sources {
-        let mut faults = Faults::new(source.name());
-        match source.read() {
-            Ok(text) => documents.extend(read_text(&text, &source.name(), &mut faults)),
-            Err((location, problem)) => faults.push(location, String::new(), problem),
-        }
-        errors.extend(faults.into_errors());
+        let (read, faults) = read_one(source);
+        documents.extend(read);
+        errors.extend(faults);
     }
     if errors.is_empty() {
         Ok(documents)
@@ -104,6 +104,30 @@ pub(crate) fn read_text_of(text: &str, name: &str) -> Result<Vec<Document>, Vec<
     }
 }
 
+/// Reads the documents of one source: those without a fault, and the faults of the others.
+pub fn read_one(source: &Source) -> (Vec<Document>, Vec<Error>) {
+    let text = source.read();
+    from_text(text.as_deref(), &source.name())
+}
+
+/// The same of bytes that are in no file.
+#[cfg(test)]
+pub(crate) fn read_bytes(bytes: &[u8]) -> (Vec<Document>, Vec<Error>) {
+    from_text(source::text_of(bytes).as_deref(), "test.yaml")
+}
+
+fn from_text(text: Result<&String, &FileFault>, file: &str) -> (Vec<Document>, Vec<Error>) {
+    let mut faults = Faults::new(file.to_owned());
+    let documents = match text {
+        Ok(text) => read_text(text, file, &mut faults),
+        Err((location, problem)) => {
+            faults.push(*location, String::new(), problem.clone());
+            Vec::new()
+        }
+    };
+    (documents, faults.into_errors())
+}
+
 fn read_text(text: &str, file: &str, faults: &mut Faults) -> Vec<Document> {
     let roots = match parse::documents(text) {
         Ok(roots) => roots,
@@ -115,10 +139,16 @@ fn read_text(text: &str, file: &str, faults: &mut Faults) -> Vec<Document> {
     if roots.is_empty() {
         faults.push(None, String::new(), Problem::Empty);
     }
-    roots
-        .iter()
-        .flat_map(|(number, root)| policy::documents(root, *number, file, faults))
-        .collect()
+    let mut whole = Vec::new();
+    for (number, root) in &roots {
+        let before = faults.count();
+        let documents = policy::documents(root, *number, file, faults);
+        // What is half read would be taken for something that was not written.
+        if faults.count() == before {
+            whole.extend(documents);
+        }
+    }
+    whole
 }
 
 #[cfg(test)]

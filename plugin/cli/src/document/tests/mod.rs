@@ -1,6 +1,6 @@
 //! Documents, good and bad.
 
-use super::{Document, Error, Faults, Source, read, read_text, source};
+use super::{Document, Error, Source, read, read_bytes};
 
 mod bad;
 mod examples;
@@ -13,15 +13,7 @@ const CRATE: &str = env!("CARGO_MANIFEST_DIR");
 
 /// Reads documents as if they were in a file.
 fn parsed(bytes: &[u8]) -> Result<Vec<Document>, Vec<Error>> {
-    let mut faults = Faults::new("test.yaml".into());
-    let documents = match source::text_of(bytes) {
-        Ok(text) => read_text(&text, "test.yaml", &mut faults),
-        Err((location, problem)) => {
-            faults.push(location, String::new(), problem);
-            Vec::new()
-        }
-    };
-    let errors = faults.into_errors();
+    let (documents, errors) = read_bytes(bytes);
     if errors.is_empty() {
         Ok(documents)
     } else {

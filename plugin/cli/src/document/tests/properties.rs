@@ -3,8 +3,11 @@
 use proptest::prelude::*;
 
 use super::{
-    super::{error::Path, json, parse},
-    Faults, parsed,
+    super::{
+        error::{Faults, Path},
+        json, parse,
+    },
+    parsed,
 };
 
 const GOOD: &str = include_str!("../../../../../policy-examples/psk.yaml");
