@@ -26,6 +26,11 @@ pub enum Command {
     ///
     /// No secret is written. Exporting a profile of this host comes later.
     Export(Export),
+    /// Look for faults in documents, without a host
+    ///
+    /// Each finding is a line: file, line, column, severity, code and text. The exit status says the worst of them: 0 if
+    /// there is none, or none worse than an info; 1 if the worst is a warning; 2 if it is an error.
+    Check(Check),
     /// Make what was applied with --no-commit last
     Commit,
     /// Undo what was applied with --no-commit
@@ -129,4 +134,15 @@ pub struct Export {
     pub file: PathBuf,
     /// The interface; all of type 'ipsec' without
     pub name: Option<String>,
+}
+
+/// What is to be looked at.
+#[derive(Debug, clap::Args)]
+pub struct Check {
+    /// Files with policies or desired state, in YAML or JSON; '-' is standard input
+    #[arg(required = true, value_name = "FILE")]
+    pub files: Vec<PathBuf>,
+    /// For programs: one object with a list of findings and their numbers
+    #[arg(long)]
+    pub json: bool,
 }

@@ -1,6 +1,7 @@
 //! The command `nmstate-ipsec`: policies in, encrypted connections out.
 
 pub mod args;
+pub mod check;
 mod checkpoint;
 pub mod command;
 mod declarations;

@@ -13,7 +13,7 @@ fn main() -> ExitCode {
         .map_err(|error| command::Fault::failed("failed to start the event loop", error))
         .and_then(|runtime| runtime.block_on(command::run(args)));
     match ran {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(fault) => {
             eprintln!("{fault}");
             fault.exit_code()

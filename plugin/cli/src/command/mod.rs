@@ -1,6 +1,7 @@
 //! What the command does: a module for each subcommand.
 
 mod apply;
+mod check;
 mod diff;
 mod export;
 mod import;
@@ -56,25 +57,26 @@ impl From<TransactionError> for Fault {
     }
 }
 
-/// Runs the command.
+/// Runs the command, and says with which status it ends.
 ///
 /// # Errors
 /// It did not do what it was asked to.
-pub async fn run(args: Args) -> Result<(), Fault> {
+pub async fn run(args: Args) -> Result<ExitCode, Fault> {
     match args.command {
-        Command::Apply(arguments) => apply::run(arguments).await,
-        Command::Diff(arguments) => diff::run(arguments).await,
-        Command::Import(arguments) => import::run(&arguments),
-        Command::Export(arguments) => export::run(&arguments),
-        Command::Commit => Ok(daemon().await?.commit().await?),
+        Command::Apply(arguments) => apply::run(arguments).await?,
+        Command::Diff(arguments) => diff::run(arguments).await?,
+        Command::Check(arguments) => return check::run(&arguments),
+        Command::Import(arguments) => import::run(&arguments)?,
+        Command::Export(arguments) => export::run(&arguments)?,
+        Command::Commit => daemon().await?.commit().await?,
         Command::Rollback => {
             let remains = daemon().await?.rollback().await?;
-            if remains.is_empty() {
-                return Ok(());
+            if !remains.is_empty() {
+                return Err(Fault::Failed(remains.join("\n")));
             }
-            Err(Fault::Failed(remains.join("\n")))
         }
     }
+    Ok(ExitCode::SUCCESS)
 }
 
 /// The daemon, which the system bus starts when it is called.
