@@ -29,6 +29,9 @@ const BY_THE_USER: u32 = 2;
 /// How long NetworkManager and our daemon may take to take a connection down.
 const DOWN_TIME_OUT: Duration = Duration::from_secs(30);
 
+/// How often a NetworkManager that is starting is asked.
+const STARTING_STEP: Duration = Duration::from_millis(200);
+
 /// What became of an activation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Ended {
@@ -70,7 +73,7 @@ impl Profiles {
             if !names.contains(text(&settings, "connection", "id")) || !is_libreswan(&settings) {
                 continue;
             }
-            fill_in_secrets(&profile, &mut settings).await;
+            fill_in_secrets(&profile, &mut settings).await?;
             let uuid = text(&settings, "connection", "uuid");
             let is_active = active.iter().any(|(_, known)| known == uuid);
             found.push(Stored { settings, is_active });
@@ -79,26 +82,23 @@ impl Profiles {
         Ok(found)
     }
 
-    /// Waits until NetworkManager is on the bus.
+    /// Waits until NetworkManager answers. It takes its name before it has its objects, and tells of neither.
     ///
     /// # Errors
-    /// It does not come in time.
+    /// It does not in time.
     pub(super) async fn networkmanager(&self, time_out: Duration) -> zbus::Result<()> {
-        let bus = DBusProxy::new(&self.0).await?;
-        let mut changes = bus.receive_name_owner_changed_with_args(&[(0, NAME)]).await?;
-        let here = async {
-            if bus.name_has_owner(NAME.try_into()?).await? {
-                return Ok(());
-            }
-            while let Some(change) = changes.next().await {
-                if change.args()?.new_owner().is_some() {
-                    return Ok(());
+        let answers = async {
+            loop {
+                let settings = SettingsProxy::new(&self.0).await?;
+                match settings.list_connections().await {
+                    Ok(_) => return Ok(()),
+                    Err(error) => tracing::debug!("NetworkManager does not answer yet: {error}"),
                 }
+                tokio::time::sleep(STARTING_STEP).await;
             }
-            Err(zbus::Error::Failure("the bus was closed".into()))
         };
-        match tokio::time::timeout(time_out, here).await {
-            Ok(here) => here,
+        match tokio::time::timeout(time_out, answers).await {
+            Ok(answers) => answers,
             Err(_) => Err(zbus::Error::Failure("NetworkManager does not run".into())),
         }
     }
@@ -138,7 +138,7 @@ impl Profiles {
             return Ok(None);
         };
         let mut settings = profile.get_settings().await?;
-        fill_in_secrets(&profile, &mut settings).await;
+        fill_in_secrets(&profile, &mut settings).await?;
         Ok(Some(settings))
     }
 
@@ -308,15 +308,21 @@ impl Profiles {
     }
 }
 
-/// Puts the secrets that the profile has beside its settings. A profile without any has none to give.
-async fn fill_in_secrets(profile: &SettingsConnectionProxy<'_>, settings: &mut Settings) {
-    let secrets = profile.get_secrets("vpn").await;
+/// Puts the secrets that the profile has beside its settings. That NetworkManager does not tell them is an error: what is
+/// put back later would lack them.
+async fn fill_in_secrets(profile: &SettingsConnectionProxy<'_>, settings: &mut Settings) -> zbus::Result<()> {
+    let mut secrets = match profile.get_secrets("vpn").await {
+        Ok(secrets) => secrets,
+        Err(zbus::Error::MethodError(name, ..)) if name.ends_with(".NoSecrets") => return Ok(()),
+        Err(error) => return Err(error),
+    };
     let secrets = secrets
-        .ok()
-        .and_then(|mut secrets| secrets.remove("vpn")?.remove("secrets"));
+        .get_mut("vpn")
+        .and_then(|secrets| secrets.remove("secrets"));
     if let (Some(secrets), Some(vpn)) = (secrets, settings.get_mut("vpn")) {
         vpn.insert("secrets".into(), secrets);
     }
+    Ok(())
 }
 
 fn is_libreswan(settings: &Settings) -> bool {

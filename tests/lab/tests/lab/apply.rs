@@ -17,18 +17,10 @@ use lab::world::{Host, World};
 
 use crate::common;
 
-/// What a profile was, with its secrets; NetworkManager's time stamp of its last activation is in it.
+/// What a profile is on the disk, with its secrets, and when NetworkManager last had it up.
 fn profile(left: Host<'_>, name: &str) -> Result<String> {
-    left.command([
-        "nmcli",
-        "--show-secrets",
-        "-f",
-        "connection,vpn,ipv4",
-        "connection",
-        "show",
-        name,
-    ])
-    .run()
+    let script = "cat /etc/NetworkManager/system-connections/$NAME.nmconnection; nmcli -f connection.timestamp connection show $NAME";
+    left.shell(script).env("NAME", name).run()
 }
 
 /// Applies a document that must be applied, and returns what was said of it.
