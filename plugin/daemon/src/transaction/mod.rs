@@ -1,8 +1,8 @@
 //! Transactions: connections as a document declares them, all of them or none.
 //!
 //! NetworkManager's own checkpoints restore neither a changed VPN profile nor an active VPN, so that is done here: before
-//! anything is touched, the [`journal`] has every profile as it was. Whatever ends a transaction before its commit (a
-//! failure, its caller's death, this daemon's, a time-out, a loss of power) ends in [`undo`].
+//! anything is touched, the journal has every profile as it was. Whatever ends a transaction before its commit (a
+//! failure, its caller's death, this daemon's, a time-out, a loss of power) ends in undoing it.
 
 mod base;
 mod begin;
