@@ -12,7 +12,7 @@ use crate::contract::PluginFailure;
 #[non_exhaustive]
 pub enum Reason {
     /// pluto does not run and could not be started.
-    #[error("pluto is not running and could not be started: {detail}; see 'systemctl status ipsec.service'")]
+    #[error("pluto is not running and could not be started: {detail}")]
     PlutoDown {
         /// What systemd or the control socket said.
         detail: String,

@@ -59,7 +59,9 @@ pub async fn subscribe(bus: &Connection) -> zbus::Result<()> {
 /// # Errors
 /// systemd is not there, does not know the unit, or could not start it in time.
 pub async fn start_ipsec(bus: &Connection) -> Result<(), Reason> {
-    let down = |detail: String| Reason::PlutoDown { detail };
+    let down = |why: String| Reason::PlutoDown {
+        detail: format!("{why}; see 'systemctl status {IPSEC_UNIT}'"),
+    };
     match tokio::time::timeout(START_TIME_OUT, start(bus)).await {
         Ok(Ok(result)) if result == "done" => Ok(()),
         Ok(Ok(result)) => Err(down(format!("starting {IPSEC_UNIT} ended with '{result}'"))),

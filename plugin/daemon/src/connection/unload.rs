@@ -5,11 +5,15 @@ use std::collections::HashSet;
 use nmstate_ipsec_core::profile::{Profile, Uuid};
 
 use super::Host;
-use crate::{kernel, routing::Devices, secrets_file};
+use crate::{
+    kernel::{self, Traces},
+    routing::Devices,
+    secrets_file,
+};
 
-/// Takes everything of the connection away. `reqids` are those that its SAs and policies are known by. What cannot be
-/// done is logged, and the rest is done all the same.
-pub(super) async fn unload(host: &Host, profile: &Profile, reqids: &HashSet<u32>) {
+/// Takes everything of the connection away. `traces` is what its SAs and policies are known by. What cannot be done is
+/// logged, and the rest is done all the same.
+pub(super) async fn unload(host: &Host, profile: &Profile, traces: Traces) {
     let (uuid, name) = (&profile.uuid, profile.pluto_name());
     let status = host.libreswan.status_soon().await;
     let is_ours = status.as_ref().map_or(true, |status| {
@@ -27,7 +31,7 @@ pub(super) async fn unload(host: &Host, profile: &Profile, reqids: &HashSet<u32>
             }
         }
         _ => {
-            take_out_of_kernel(uuid, reqids.clone()).await;
+            take_out_of_kernel(uuid, traces).await;
         }
     }
     host.routings.remove(uuid);
@@ -65,8 +69,8 @@ async fn bring_orphans_back(host: &Host) {
 }
 
 /// Removes what pluto, which hangs or is gone, has left in the kernel.
-async fn take_out_of_kernel(uuid: &Uuid, reqids: HashSet<u32>) {
-    let removed = tokio::task::spawn_blocking(move || kernel::remove(&reqids)).await;
+async fn take_out_of_kernel(uuid: &Uuid, traces: Traces) {
+    let removed = tokio::task::spawn_blocking(move || kernel::remove(&traces)).await;
     match removed {
         Ok(Ok(0)) => {}
         Ok(Ok(count)) => {

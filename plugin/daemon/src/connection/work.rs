@@ -261,8 +261,9 @@ async fn start_pluto(host: &Host) -> Result<(), Reason> {
     if host.libreswan.listen().await? {
         return Ok(());
     }
-    let detail = format!("{} runs but does not answer whack", systemd::IPSEC_UNIT);
-    Err(Reason::PlutoDown { detail })
+    Err(Reason::PlutoDown {
+        detail: "it runs but does not answer whack".into(),
+    })
 }
 
 /// Has pluto negotiate, or set a trap if the profile is to come up on demand.

@@ -1,10 +1,10 @@
 //! The worker of one connection: takes requests one after the other, performs the effects of
 //! [`super::machine`], and is the only one that touches the connection in pluto.
 
-use std::{collections::HashSet, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use nmstate_ipsec_core::{
-    connection::ConnectMode,
+    connection::{ConnectMode, IpsecInterface},
     contract::ServiceState,
     ip_config,
     profile::{Profile, Uuid},
@@ -26,7 +26,7 @@ use super::{
 };
 use crate::{
     client::Client,
-    kernel::{self, KernelFacts},
+    kernel::{self, KernelFacts, Traces},
     resolve,
 };
 
@@ -72,7 +72,7 @@ pub(super) struct Worker {
     waiting: Vec<oneshot::Sender<()>>,
     background: Option<Background>,
     /// What the kernel's SAs and policies of it are known by, for the case that pluto cannot remove them.
-    reqids: HashSet<u32>,
+    traces: Traces,
     /// Since when the tunnel is up.
     up_since: Instant,
     /// Number of the latest activation.
@@ -94,7 +94,7 @@ impl Worker {
             next: None,
             waiting: Vec::new(),
             background: None,
-            reqids: HashSet::new(),
+            traces: Traces::default(),
             up_since: Instant::now(),
             activations: 0,
             works: 0,
@@ -115,7 +115,7 @@ impl Worker {
             Request::Deactivate(client, done) => self.deactivate(client.as_ref(), done).await,
             Request::ClientGone(number) => self.client_gone(number).await,
             Request::Report(report) => {
-                self.reqids.extend(report.reqid.map(kernel::reqid_group));
+                self.trace(&report);
                 self.step(Event::Reported(report)).await;
             }
             Request::Inspect(answer) => {
@@ -127,7 +127,7 @@ impl Worker {
             Request::Pluto(false) | Request::Orphaned => self.step(Event::Lost).await,
             Request::Pluto(true) => {
                 // The next pluto gives the old one's request ids to whoever comes first.
-                self.reqids.clear();
+                self.traces = Traces::default();
                 // What was waited for is there: the next try is not to wait for the failures before it.
                 self.state.lost = self.state.lost.map(|_| 0);
                 self.step(Event::Lost).await;
@@ -135,8 +135,9 @@ impl Worker {
             }
             Request::Ended(number, event) if number == self.works => {
                 if let Event::Adopted(Some((_, reports))) = &*event {
-                    let known = reports.iter().filter_map(|report| report.reqid);
-                    self.reqids.extend(known.map(kernel::reqid_group));
+                    for report in reports {
+                        self.trace(report);
+                    }
                 }
                 if matches!(*event, Event::Unloaded) {
                     self.take_device_away().await;
@@ -148,7 +149,7 @@ impl Worker {
         }
         if self.state.phase == Phase::Idle {
             self.current = None;
-            self.reqids.clear();
+            self.traces = Traces::default();
             self.answer();
         }
     }
@@ -159,6 +160,14 @@ impl Worker {
         let ends = matches!(self.state.phase, Phase::Unloading(After::Rest | After::Fail(_)));
         if ends && let Some(device) = self.host.devices.forget(&self.uuid) {
             unload::take_device_away(&self.host, &device).await;
+        }
+    }
+
+    /// Keeps in mind what a report says of the kernel.
+    fn trace(&mut self, report: &Updown) {
+        self.traces.reqids.extend(report.reqid.map(kernel::reqid_group));
+        if report.verb.action == Action::Route {
+            self.traces.traps.extend(report.my_client.zip(report.peer_client));
         }
     }
 
@@ -306,7 +315,15 @@ impl Worker {
                 current.since = Instant::now();
             }
         }
-        let reqids = self.reqids.clone();
+        let mut traces = self.traces.clone();
+        traces.interface = match self
+            .current
+            .as_ref()
+            .and_then(|current| current.profile.connection.ipsec_interface)
+        {
+            Some(IpsecInterface::Number(number)) => Some(number),
+            _ => None,
+        };
         let me = match &self.state.phase {
             Phase::Up(_, reports) => reports.iter().find_map(|report| report.me),
             _ => None,
@@ -333,7 +350,7 @@ impl Worker {
                 Event::Lost
             }
             _ => {
-                unload::unload(&host, &profile, &reqids).await;
+                unload::unload(&host, &profile, traces).await;
                 Event::Unloaded
             }
         });

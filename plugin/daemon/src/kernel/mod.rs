@@ -7,7 +7,7 @@
 mod netlink;
 mod remove;
 
-pub use remove::remove;
+pub use remove::{Traces, remove};
 
 use std::{
     collections::{HashMap, HashSet},

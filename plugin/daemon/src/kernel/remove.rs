@@ -9,20 +9,35 @@ use netlink_packet_xfrm::{
     state,
 };
 
+use nmstate_ipsec_core::connection::Subnet;
+
 use super::{
+    flow,
     netlink::{act, dump},
     reqid_group,
 };
 
-/// Removes the SAs and policies with these request ids, each as [`reqid_group`] has it, and tells how many there were.
+/// What the kernel has of one connection.
+#[derive(Debug, Clone, Default)]
+pub struct Traces {
+    /// Request ids of its SAs and policies, each as [`reqid_group`] has it.
+    pub reqids: HashSet<u32>,
+    /// From where to where its traps catch packets; they have no request id.
+    pub traps: HashSet<(Subnet, Subnet)>,
+    /// The number of its XFRM interface, which traps of others with the same packets do not have.
+    pub interface: Option<u32>,
+}
+
+/// Removes the SAs and policies of a connection, and tells how many there were.
 ///
 /// # Errors
 /// The kernel does not list or does not remove them; what can be removed is.
-pub fn remove(reqids: &HashSet<u32>) -> io::Result<usize> {
+pub fn remove(traces: &Traces) -> io::Result<usize> {
+    let reqids = &traces.reqids;
     let (mut policies, mut sas) = (Vec::new(), Vec::new());
     dump(XFRM_MSG_GETPOLICY, |kind, payload| {
         if kind == XFRM_MSG_NEWPOLICY {
-            policies.extend(policy_of(payload, reqids));
+            policies.extend(policy_of(payload, traces));
         }
     })?;
     dump(XFRM_MSG_GETSA, |kind, payload| {
@@ -48,16 +63,31 @@ pub fn remove(reqids: &HashSet<u32>) -> io::Result<usize> {
     }
 }
 
-/// The request that removes a listed policy, if it asks for one of `reqids`.
-fn policy_of(payload: &[u8], reqids: &HashSet<u32>) -> Option<policy::DelGetMessage> {
+/// The request that removes a listed policy, if it asks for one of the request ids, or is one of the traps.
+fn policy_of(payload: &[u8], traces: &Traces) -> Option<policy::DelGetMessage> {
     let listed = policy::ModifyMessage::parse(payload).ok()?;
-    let asks_for_one = listed.nlas.iter().any(|attribute| match attribute {
-        XfrmAttrs::Template(templates) => templates
-            .iter()
-            .any(|template| template.reqid != 0 && reqids.contains(&reqid_group(template.reqid))),
-        _ => false,
+    let reqids: Vec<u32> = listed
+        .nlas
+        .iter()
+        .filter_map(|attribute| match attribute {
+            XfrmAttrs::Template(templates) => Some(templates.iter().map(|template| template.reqid)),
+            _ => None,
+        })
+        .flatten()
+        .collect();
+    let asks_for_one = reqids
+        .iter()
+        .any(|reqid| *reqid != 0 && traces.reqids.contains(&reqid_group(*reqid)));
+    let interface = listed.nlas.iter().find_map(|attribute| match attribute {
+        XfrmAttrs::IfId(number) => Some(*number),
+        _ => None,
     });
-    asks_for_one.then(|| policy::DelGetMessage {
+    let is_trap = reqids.contains(&0)
+        && interface == traces.interface
+        && flow(&listed.user_policy_info.selector).is_some_and(|(from, to)| {
+            traces.traps.contains(&(from, to)) || traces.traps.contains(&(to, from))
+        });
+    (asks_for_one || is_trap).then(|| policy::DelGetMessage {
         user_policy_id: UserPolicyId {
             selector: listed.user_policy_info.selector,
             index: listed.user_policy_info.index,

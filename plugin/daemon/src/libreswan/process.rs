@@ -30,7 +30,7 @@ impl Libreswan {
     /// libreswan is not installed, or pluto did not start; it says why.
     pub async fn start(&self) -> Result<(), Reason> {
         let down = |error: CommandError| Reason::PlutoDown {
-            detail: error.to_string(),
+            detail: format!("{error}; see pluto's log: syslog, or the logfile of {CONFIG_PATH}"),
         };
         let nss = Command::new("ipsec", START_TIME_OUT).args(["checknss"]);
         nss.run().await.and_then(Output::success).map_err(down)?;

@@ -133,6 +133,20 @@ pub(crate) fn hangs_and_stops(world: &World) -> Result<()> {
     profile.down(left)?;
     profile.ensure_gone(left)?;
     left.command(["systemctl", "start", "ipsec.service"]).run()?;
+    profile.ensure_gone(left)?;
+
+    // A trap that nobody's packets have met yet has no request id to be known by.
+    left.shell("nmcli connection modify hosta_conn +vpn.data nm-connect-mode=ondemand")
+        .run()?;
+    let output = profile.activate(left)?;
+    ensure!(output.success(), "the trap is not set: {}", output.stderr);
+    ensure!(left.policies()?.contains("192.0.2.252/32"), "there is no trap");
+    left.command(["systemctl", "kill", "--signal=STOP", "ipsec.service"])
+        .run()?;
+    profile.down(left)?;
+    left.await_empty_kernel()?;
+    left.command(["systemctl", "kill", "--signal=CONT", "ipsec.service"])
+        .run()?;
     profile.ensure_gone(left)
 }
 
