@@ -15,7 +15,7 @@ use tokio::time::Instant;
 
 use super::{Host, machine::Progress};
 use crate::{
-    kernel::{self, KernelFacts, reqid_group},
+    kernel::{self, KernelFacts, Traces, reqid_group},
     libreswan::{
         outcome::Initiated,
         status::{EstablishedSa, Status},
@@ -115,6 +115,20 @@ fn traps(profile: &Profile, ends: &ResolvedEnds) -> Vec<(Subnet, Subnet)> {
         of_family.map(move |peers| (mine, *peers))
     };
     mine.iter().flat_map(|mine| of_one(*mine)).collect()
+}
+
+/// Adds what the kernel may have of a connection that was up under an earlier daemon and of which pluto, which hangs, says
+/// nothing: the policies for its packets, and what they ask for.
+pub(super) async fn recognise(profile: &Profile, mut traces: Traces) -> Traces {
+    let Ok(ends) = resolve::ends(&profile.connection).await else {
+        return traces;
+    };
+    traces.traps.extend(traps(profile, &ends));
+    let asked = traces.clone();
+    if let Ok(Ok(found)) = tokio::task::spawn_blocking(move || kernel::reqids_of(&asked)).await {
+        traces.reqids.extend(found);
+    }
+    traces
 }
 
 /// Whether the kernel has what an established connection needs: SAs, and policies that send traffic into

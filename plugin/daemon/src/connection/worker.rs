@@ -73,6 +73,8 @@ pub(super) struct Worker {
     background: Option<Background>,
     /// What the kernel's SAs and policies of it are known by, for the case that pluto cannot remove them.
     traces: Traces,
+    /// Whether it was up under an earlier daemon, and pluto has not said yet what it has of it.
+    is_unknown: bool,
     /// Since when the tunnel is up.
     up_since: Instant,
     /// Number of the latest activation.
@@ -95,6 +97,7 @@ impl Worker {
             waiting: Vec::new(),
             background: None,
             traces: Traces::default(),
+            is_unknown: false,
             up_since: Instant::now(),
             activations: 0,
             works: 0,
@@ -134,6 +137,7 @@ impl Worker {
                 self.step(Event::Retry).await;
             }
             Request::Ended(number, event) if number == self.works => {
+                self.is_unknown &= !matches!(*event, Event::Adopted(_));
                 if let Event::Adopted(Some((_, reports))) = &*event {
                     for report in reports {
                         self.trace(report);
@@ -150,6 +154,7 @@ impl Worker {
         if self.state.phase == Phase::Idle {
             self.current = None;
             self.traces = Traces::default();
+            self.is_unknown = false;
             self.answer();
         }
     }
@@ -315,6 +320,8 @@ impl Worker {
                 current.since = Instant::now();
             }
         }
+        self.is_unknown |= effect == Effect::Adopt;
+        let is_unknown = self.is_unknown;
         let mut traces = self.traces.clone();
         traces.interface = match self
             .current
@@ -350,6 +357,9 @@ impl Worker {
                 Event::Lost
             }
             _ => {
+                if is_unknown {
+                    traces = work::recognise(&profile, traces).await;
+                }
                 unload::unload(&host, &profile, traces).await;
                 Event::Unloaded
             }

@@ -7,7 +7,7 @@
 mod netlink;
 mod remove;
 
-pub use remove::{Traces, remove};
+pub use remove::{Traces, remove, reqids_of};
 
 use std::{
     collections::{HashMap, HashSet},

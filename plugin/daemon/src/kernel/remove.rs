@@ -63,30 +63,49 @@ pub fn remove(traces: &Traces) -> io::Result<usize> {
     }
 }
 
-/// The request that removes a listed policy, if it asks for one of the request ids, or is one of the traps.
-fn policy_of(payload: &[u8], traces: &Traces) -> Option<policy::DelGetMessage> {
-    let listed = policy::ModifyMessage::parse(payload).ok()?;
-    let reqids: Vec<u32> = listed
-        .nlas
-        .iter()
-        .filter_map(|attribute| match attribute {
-            XfrmAttrs::Template(templates) => Some(templates.iter().map(|template| template.reqid)),
-            _ => None,
-        })
-        .flatten()
-        .collect();
-    let asks_for_one = reqids
-        .iter()
-        .any(|reqid| *reqid != 0 && traces.reqids.contains(&reqid_group(*reqid)));
+/// The request ids that the kernel's policies for exactly these packets, and this interface, ask for: it has one policy for
+/// them, whoever made it.
+///
+/// # Errors
+/// The kernel does not list them.
+pub fn reqids_of(traces: &Traces) -> io::Result<HashSet<u32>> {
+    let mut found = HashSet::new();
+    dump(XFRM_MSG_GETPOLICY, |kind, payload| {
+        if kind == XFRM_MSG_NEWPOLICY
+            && let Ok(listed) = policy::ModifyMessage::parse(payload)
+            && is_for(&listed, traces)
+        {
+            found.extend(reqids(&listed).filter(|reqid| *reqid != 0).map(reqid_group));
+        }
+    })?;
+    Ok(found)
+}
+
+fn reqids(listed: &policy::ModifyMessage) -> impl Iterator<Item = u32> {
+    let templates = listed.nlas.iter().filter_map(|attribute| match attribute {
+        XfrmAttrs::Template(templates) => Some(templates),
+        _ => None,
+    });
+    templates.flatten().map(|template| template.reqid)
+}
+
+/// Whether a policy is for the packets that the traps catch, one way or the other.
+fn is_for(listed: &policy::ModifyMessage, traces: &Traces) -> bool {
     let interface = listed.nlas.iter().find_map(|attribute| match attribute {
         XfrmAttrs::IfId(number) => Some(*number),
         _ => None,
     });
-    let is_trap = reqids.contains(&0)
-        && interface == traces.interface
+    interface == traces.interface
         && flow(&listed.user_policy_info.selector).is_some_and(|(from, to)| {
             traces.traps.contains(&(from, to)) || traces.traps.contains(&(to, from))
-        });
+        })
+}
+
+/// The request that removes a listed policy, if it asks for one of the request ids, or is one of the traps.
+fn policy_of(payload: &[u8], traces: &Traces) -> Option<policy::DelGetMessage> {
+    let listed = policy::ModifyMessage::parse(payload).ok()?;
+    let asks_for_one = reqids(&listed).any(|reqid| reqid != 0 && traces.reqids.contains(&reqid_group(reqid)));
+    let is_trap = reqids(&listed).any(|reqid| reqid == 0) && is_for(&listed, traces);
     (asks_for_one || is_trap).then(|| policy::DelGetMessage {
         user_policy_id: UserPolicyId {
             selector: listed.user_policy_info.selector,

@@ -147,6 +147,31 @@ pub(crate) fn hangs_and_stops(world: &World) -> Result<()> {
     left.await_empty_kernel()?;
     left.command(["systemctl", "kill", "--signal=CONT", "ipsec.service"])
         .run()?;
+    profile.ensure_gone(left)?;
+
+    // Neither does a daemon know it that was restarted meanwhile: it finds it by the same packets.
+    left.shell("nmcli connection modify hosta_conn +vpn.data nm-connect-mode=up")
+        .run()?;
+    let output = profile.activate(left)?;
+    ensure!(
+        output.success(),
+        "the profile does not come up: {}",
+        output.stderr
+    );
+    left.command(["systemctl", "kill", "--signal=STOP", "ipsec.service"])
+        .run()?;
+    left.command(["systemctl", "restart", "nmstate-ipsecd.service"])
+        .run()?;
+    wait_until("the plugin has registered with the daemon", TIMEOUT, || {
+        let journal = left
+            .command(["journalctl", "-b", "-o", "cat", "-u", "NetworkManager"])
+            .run()?;
+        Ok(journal.contains("has the connection again").then_some(()))
+    })?;
+    profile.down(left)?;
+    left.await_empty_kernel()?;
+    left.command(["systemctl", "kill", "--signal=CONT", "ipsec.service"])
+        .run()?;
     profile.ensure_gone(left)
 }
 
