@@ -31,6 +31,8 @@ pub enum Command {
     /// Each finding is a line: file, line, column, severity, code and text. The exit status says the worst of them: 0 if
     /// there is none, or none worse than an info; 1 if the worst is a warning; 2 if it is an error.
     Check(Check),
+    /// Show what connections are doing
+    Status(Status),
     /// Make what was applied with --no-commit last
     Commit,
     /// Undo what was applied with --no-commit
@@ -89,6 +91,16 @@ pub struct Diff {
     /// Which documents.
     #[command(flatten)]
     pub documents: Documents,
+    /// For programs
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Whose state is to be shown.
+#[derive(Debug, clap::Args)]
+pub struct Status {
+    /// The interface; all that were asked for since nmstate-ipsecd was started without
+    pub name: Option<String>,
     /// For programs
     #[arg(long)]
     pub json: bool,

@@ -161,6 +161,55 @@ pub enum TransactionError {
     Failed(String),
 }
 
+/// An SA of ESP, as the kernel has it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Type)]
+pub struct SaStatus {
+    /// Whether it is for packets to the peer.
+    pub is_outgoing: bool,
+    /// The number in its packets (RFC 4303).
+    pub spi: u32,
+    /// `transport` or `tunnel`.
+    pub mode: String,
+    /// The cipher, as the kernel calls it: `rfc4106(gcm(aes))`.
+    pub algorithm: String,
+    /// Bytes of the packets that it has carried.
+    pub bytes: u64,
+    /// The packets that it has carried.
+    pub packets: u64,
+    /// Since when it is there, in seconds since 1970.
+    pub since: u64,
+}
+
+/// What a connection is doing.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, Type)]
+pub struct ConnectionStatus {
+    /// `connection.id`.
+    pub name: String,
+    /// `connection.uuid`.
+    pub uuid: String,
+    /// `up`, `ondemand` (a trap waits for packets), `resolving`, `loading`, `negotiating`, `adopting`, `going-down`, `lost`
+    /// (between two tries) or `down`.
+    pub state: String,
+    /// Since when, in microseconds since 1970.
+    pub since: u64,
+    /// Tries that have failed since the tunnel was lost.
+    pub failed_tries: u32,
+    /// This host's address; empty if it is not known.
+    pub me: String,
+    /// The peer's address; empty if it is not known.
+    pub peer: String,
+    /// The virtual device, if it has one.
+    pub device: String,
+    /// The NSS nickname of the own certificate, if it has one.
+    pub certificate: String,
+    /// The traffic: from where, to where.
+    pub flows: Vec<(String, String)>,
+    /// The SAs.
+    pub sas: Vec<SaStatus>,
+    /// The last failure that is kept of it, if there is one.
+    pub failures: Vec<Failure>,
+}
+
 /// `org.nmstate.Ipsec1.Manager`: brings connections up and down, one caller a connection.
 ///
 /// Signals go to the caller of `Activate` alone. All of them carry the connection's UUID first.
@@ -189,6 +238,12 @@ pub trait Manager {
     /// # Errors
     /// pluto could not be told.
     fn deactivate(&self, uuid: &str) -> zbus::Result<()>;
+
+    /// What every connection is doing that was asked for since the daemon was started, by name.
+    ///
+    /// # Errors
+    /// The daemon does not answer.
+    fn connections(&self) -> zbus::Result<Vec<ConnectionStatus>>;
 
     /// The last failures of all connections, the oldest first.
     ///

@@ -6,6 +6,7 @@ mod diff;
 mod export;
 mod import;
 mod selected;
+mod status;
 
 use std::{error::Error, fmt, process::ExitCode};
 
@@ -68,6 +69,7 @@ pub async fn run(args: Args) -> Result<ExitCode, Fault> {
         Command::Check(arguments) => return check::run(&arguments),
         Command::Import(arguments) => import::run(&arguments)?,
         Command::Export(arguments) => export::run(&arguments)?,
+        Command::Status(arguments) => status::run(&arguments).await?,
         Command::Commit => daemon().await?.commit().await?,
         Command::Rollback => {
             let remains = daemon().await?.rollback().await?;

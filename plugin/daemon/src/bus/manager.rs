@@ -9,7 +9,7 @@ use std::{collections::HashMap, path::Path, sync::Arc};
 
 use nmstate_ipsec_core::{
     contract::PluginError,
-    daemon_api::Failure,
+    daemon_api::{ConnectionStatus, Failure},
     profile::{Profile, Settings, Uuid},
 };
 use zbus::{message::Header, object_server::SignalEmitter, zvariant::Value};
@@ -105,6 +105,11 @@ impl Manager {
         let sender = header.sender().map(|name| name.to_owned().into());
         self.registry.deactivate(&uuid, sender).await;
         Ok(())
+    }
+
+    /// What every connection is doing.
+    async fn connections(&self) -> Vec<ConnectionStatus> {
+        self.registry.describe().await
     }
 
     /// The last failures of all connections, the oldest first.

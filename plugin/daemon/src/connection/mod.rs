@@ -1,6 +1,7 @@
 //! Every connection that was ever asked for: one worker each, which does one thing after the other.
 
 mod activation;
+mod describe;
 pub mod machine;
 mod unload;
 mod work;
@@ -15,6 +16,7 @@ use std::{
 
 use nmstate_ipsec_core::{
     contract::PLUGIN_NAME,
+    daemon_api::ConnectionStatus,
     profile::{Profile, Uuid},
     render::PlutoName,
     updown::Updown,
@@ -244,6 +246,33 @@ impl Registry {
             // An earlier daemon may have left it behind.
             None => unload::sweep(&self.host, |short| short == uuid.short()).await,
         }
+    }
+
+    /// What every connection is doing, by name.
+    pub async fn describe(&self) -> Vec<ConnectionStatus> {
+        let asked: Vec<_> = {
+            let entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
+            let ask = |entry: &Entry| {
+                let (answer, wait) = oneshot::channel();
+                let _ = entry.requests.send(Request::Describe(answer));
+                wait
+            };
+            entries.values().map(ask).collect()
+        };
+        let mut described = Vec::new();
+        for wait in asked {
+            // A worker ends only with its registry.
+            if let Ok(status) = wait.await {
+                described.push(status);
+            }
+        }
+        let failures = self.history().kept();
+        for status in &mut described {
+            let last = failures.iter().rfind(|failure| failure.uuid == status.uuid);
+            status.failures.extend(last.cloned());
+        }
+        described.sort_by(|one, other| one.name.cmp(&other.name));
+        described
     }
 
     /// Whether the connection is up and the kernel has its SAs and policies.

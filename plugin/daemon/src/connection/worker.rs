@@ -1,11 +1,15 @@
 //! The worker of one connection: takes requests one after the other, performs the effects of
 //! [`super::machine`], and is the only one that touches the connection in pluto.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
 
 use nmstate_ipsec_core::{
     connection::{ConnectMode, IpsecInterface},
     contract::ServiceState,
+    daemon_api::ConnectionStatus,
     ip_config,
     profile::{Profile, Uuid},
     reason::Reason,
@@ -21,6 +25,7 @@ use zbus::names::OwnedUniqueName;
 use super::{
     Host,
     activation::{Activation, Background},
+    describe,
     machine::{self, After, Effect, Event, Phase, State},
     unload, work,
 };
@@ -54,6 +59,8 @@ pub(super) enum Request {
     Pluto(bool),
     /// Is it up, and in the kernel?
     Inspect(oneshot::Sender<bool>),
+    /// What is it doing?
+    Describe(oneshot::Sender<ConnectionStatus>),
     /// Work in the background has ended; the number tells which.
     Ended(u64, Box<Event>),
 }
@@ -75,6 +82,10 @@ pub(super) struct Worker {
     traces: Traces,
     /// Whether it was up under an earlier daemon, and pluto has not said yet what it has of it.
     is_unknown: bool,
+    /// The profile's name, also when it is idle.
+    name: String,
+    /// When the phase has changed last, in microseconds since 1970.
+    changed: u64,
     /// Since when the tunnel is up.
     up_since: Instant,
     /// Number of the latest activation.
@@ -98,6 +109,8 @@ impl Worker {
             background: None,
             traces: Traces::default(),
             is_unknown: false,
+            name: String::new(),
+            changed: now(),
             up_since: Instant::now(),
             activations: 0,
             works: 0,
@@ -124,6 +137,21 @@ impl Worker {
             Request::Inspect(answer) => {
                 // Whoever asked may have left meanwhile.
                 let _ = answer.send(self.is_in_kernel().await);
+            }
+            Request::Describe(answer) => {
+                let described = describe::of(
+                    &self.uuid,
+                    &self.name,
+                    &self.state.phase,
+                    self.profile(),
+                    &self.traces,
+                );
+                let status = ConnectionStatus {
+                    since: self.changed,
+                    failed_tries: self.state.lost.unwrap_or_default(),
+                    ..described.await
+                };
+                let _ = answer.send(status);
             }
             Request::Kernel(facts) => self.compare(&facts).await,
             // What pluto had is gone either way, or is of no use.
@@ -211,6 +239,7 @@ impl Worker {
     }
 
     async fn wish(&mut self, profile: Profile, client: Client, wish: Event) {
+        self.name = profile.id.to_string();
         self.activations += 1;
         let (number, to_self) = (self.activations, self.to_self.clone());
         let activation = Activation::begin(number, profile, client, move || {
@@ -277,12 +306,20 @@ impl Worker {
         }
     }
 
+    fn profile(&self) -> Option<&Profile> {
+        self.current.as_ref().map(|current| &*current.profile)
+    }
+
     async fn step(&mut self, event: Event) {
         let one_pair = self
             .current
             .as_ref()
             .is_some_and(|current| work::has_one_pair(&current.profile));
+        let before = std::mem::discriminant(&self.state.phase);
         let (state, effects) = machine::step(std::mem::take(&mut self.state), event, one_pair);
+        if before != std::mem::discriminant(&state.phase) {
+            self.changed = now();
+        }
         self.state = state;
         for effect in effects {
             self.perform(effect).await;
@@ -448,4 +485,10 @@ impl Worker {
             .history
             .keep(id, uuid, reason.code(), &reason.to_string());
     }
+}
+
+/// Microseconds since 1970.
+fn now() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_micros()).unwrap_or(u64::MAX)
 }

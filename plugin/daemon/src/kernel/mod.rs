@@ -6,8 +6,10 @@
 
 mod netlink;
 mod remove;
+mod traffic;
 
 pub use remove::{Traces, remove, reqids_of};
+pub use traffic::traffic;
 
 use std::{
     collections::{HashMap, HashSet},

@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use lab::agent::wait_until;
 use lab::peer::{self, INTERFACE, PSK_DOCUMENT};
-use lab::world::{BEHIND_V4, LEFT_V4, RIGHT_V4, World};
+use lab::world::{BEHIND_V4, Host, LEFT_V4, RIGHT_V4, World};
 
 use super::{applied, nothing_is_open, profile};
 use crate::common;
@@ -47,6 +47,8 @@ pub(crate) fn identical(world: &World) -> Result<()> {
     peer::expect_psk(world.right())?;
     left.apply(&lab::document::Document::new(PSK_DOCUMENT))?;
     let (spis, before) = (left.spis()?, profile(left, INTERFACE)?);
+    left.ping(RIGHT_V4)?;
+    tells_its_status(left, &spis)?;
     let said = applied(left, PSK_DOCUMENT, &[])?;
     ensure!(said.contains("as declared, up"), "something was done: {said}");
     let hidden = PSK_DOCUMENT.replace(peer::PSK, "<_password_hid_by_nmstate>");
@@ -107,6 +109,39 @@ pub(crate) fn identical(world: &World) -> Result<()> {
         &[],
     )?;
     common::leaves_no_trace(world)
+}
+
+/// `status` shows the SAs that the kernel has, and what they have carried.
+fn tells_its_status(left: Host<'_>, spis: &[String]) -> Result<()> {
+    let told = left
+        .command(["nmstate-ipsec", "status", INTERFACE, "--json"])
+        .run()?;
+    let told: serde_json::Value = serde_json::from_str(&told).context("reading the status")?;
+    let connection = &told["connections"][0];
+    ensure!(
+        connection["state"] == "up" && connection["right"] == RIGHT_V4 && connection["left"] == LEFT_V4,
+        "another state: {told:#}"
+    );
+    let sas = connection["sas"].as_array().context("there are no SAs")?;
+    ensure!(sas.len() == spis.len(), "SAs {spis:?} are told as {told:#}");
+    for sa in sas {
+        let spi = sa["spi"].as_str().unwrap_or_default();
+        ensure!(
+            spis.iter().any(|known| known.ends_with(spi))
+                && sa["packets"].as_u64() >= Some(3)
+                && sa["mode"] == "transport",
+            "no such SA: {sa:#}, there are {spis:?}"
+        );
+    }
+    let shown = left.command(["nmstate-ipsec", "status"]).run()?;
+    ensure!(shown.starts_with("hosta_conn: up for "), "shown as: {shown}");
+    let unknown = left.command(["nmstate-ipsec", "status", "nobody"]).output()?;
+    ensure!(
+        unknown.status == 1 && unknown.stderr.contains("'nobody'"),
+        "an unknown one: {}",
+        unknown.stderr
+    );
+    Ok(())
 }
 
 /// A second connection beside the one of [`PSK_DOCUMENT`].

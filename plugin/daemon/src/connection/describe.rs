@@ -1,0 +1,99 @@
+//! What a connection is doing, for whoever asks.
+
+use std::net::IpAddr;
+
+use nmstate_ipsec_core::{
+    connection::{ConnectMode, Family, IpsecInterface},
+    daemon_api::ConnectionStatus,
+    profile::{Profile, Uuid},
+    render::{ResolvedEnds, RightEnd},
+    updown::Updown,
+};
+
+use super::machine::Phase;
+use crate::kernel::{self, Traces};
+
+/// What can be told by its phase, its profile and the kernel.
+pub(super) async fn of(
+    uuid: &Uuid,
+    name: &str,
+    phase: &Phase,
+    profile: Option<&Profile>,
+    traces: &Traces,
+) -> ConnectionStatus {
+    let (ends, reports) = match phase {
+        Phase::Up(ends, reports) => (Some(ends), &reports[..]),
+        Phase::Loading(ends) | Phase::Negotiating(ends, ..) => (Some(ends), &[][..]),
+        _ => (None, &[][..]),
+    };
+    let peer = ends.and_then(|ends| match ends.right {
+        RightEnd::Ip(peer) => Some(peer),
+        RightEnd::Any => None,
+    });
+    let me = reports.iter().find_map(|report| report.me);
+    let me = me.or(ends.and_then(|ends| ends.left.address()));
+    let reqids = traces.reqids.clone();
+    let sas = tokio::task::spawn_blocking(move || kernel::traffic(&reqids, peer)).await;
+    let connection = profile.map(|profile| &profile.connection);
+    let on_demand = connection.is_some_and(|connection| connection.connect_mode == ConnectMode::OnDemand);
+    ConnectionStatus {
+        name: name.to_owned(),
+        uuid: uuid.to_string(),
+        state: state(phase, on_demand).to_owned(),
+        me: text(me),
+        peer: text(peer),
+        device: connection
+            .and_then(|connection| connection.ipsec_interface)
+            .and_then(IpsecInterface::device_name)
+            .unwrap_or_default(),
+        certificate: connection
+            .and_then(|connection| connection.leftcert.as_ref())
+            .map(ToString::to_string)
+            .unwrap_or_default(),
+        flows: flows(reports, profile, ends),
+        sas: match sas {
+            Ok(Ok(sas)) => sas,
+            _ => Vec::new(),
+        },
+        ..ConnectionStatus::default()
+    }
+}
+
+fn state(phase: &Phase, on_demand: bool) -> &'static str {
+    match phase {
+        Phase::Idle => "down",
+        Phase::Adopting => "adopting",
+        Phase::Preparing => "resolving",
+        Phase::Loading(_) => "loading",
+        Phase::Negotiating(..) => "negotiating",
+        Phase::Up(..) if on_demand => "ondemand",
+        Phase::Up(..) => "up",
+        Phase::Unloading(_) => "going-down",
+        Phase::Waiting => "lost",
+    }
+}
+
+/// The traffic as it was reported; for one that was up before this daemon was, as the profile has it.
+fn flows(
+    reports: &[Updown],
+    profile: Option<&Profile>,
+    ends: Option<&ResolvedEnds>,
+) -> Vec<(String, String)> {
+    let mut flows: Vec<(String, String)> = reports
+        .iter()
+        .filter_map(|report| report.my_client.zip(report.peer_client))
+        .map(|(mine, peers)| (mine.to_string(), peers.to_string()))
+        .collect();
+    if let (true, Some(profile), Some(ends)) = (flows.is_empty(), profile, ends) {
+        let family = ends.family().unwrap_or(Family::Ipv4);
+        let peers = profile.connection.remote_subnets(family);
+        flows.extend(peers.iter().map(|peers| (String::new(), peers.to_string())));
+    }
+    flows.sort();
+    flows.dedup();
+    flows
+}
+
+fn text(address: Option<IpAddr>) -> String {
+    address.map(|address| address.to_string()).unwrap_or_default()
+}

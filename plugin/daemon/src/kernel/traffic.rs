@@ -1,0 +1,60 @@
+//! What the SAs of one connection are, and what they have carried.
+
+use std::{collections::HashSet, io, net::IpAddr};
+
+use netlink_packet_core::NlasIterator;
+use netlink_packet_xfrm::{
+    UserSaInfo, XFRM_MODE_TRANSPORT, XFRM_MODE_TUNNEL, XFRM_MSG_GETSA, XFRM_MSG_NEWSA, XFRM_USER_SA_INFO_LEN,
+    XFRMA_ALG_AEAD, XFRMA_ALG_CRYPT,
+};
+use nmstate_ipsec_core::daemon_api::SaStatus;
+
+use super::{address, netlink::dump, reqid_group};
+
+/// `xfrm_algo.alg_name` and `xfrm_algo_aead.alg_name` (`linux/xfrm.h`); the key comes behind it.
+const ALGORITHM_NAME: usize = 64;
+
+/// The SAs with these request ids, each as [`reqid_group`] has it; `peer` tells which way they go.
+///
+/// # Errors
+/// The kernel does not list them.
+pub fn traffic(reqids: &HashSet<u32>, peer: Option<IpAddr>) -> io::Result<Vec<SaStatus>> {
+    let mut found = Vec::new();
+    dump(XFRM_MSG_GETSA, |kind, payload| {
+        if kind == XFRM_MSG_NEWSA
+            && let Ok(sa) = UserSaInfo::parse(payload)
+            && reqids.contains(&reqid_group(sa.reqid))
+        {
+            let to = address(&sa.id.daddr.addr, sa.family);
+            found.push(SaStatus {
+                is_outgoing: to.is_some() && to == peer,
+                spi: sa.id.spi,
+                mode: mode(sa.mode).to_owned(),
+                algorithm: algorithm(payload).unwrap_or_default(),
+                bytes: sa.lifetime_cur.bytes,
+                packets: sa.lifetime_cur.packets,
+                since: sa.lifetime_cur.add_time,
+            });
+        }
+    })?;
+    Ok(found)
+}
+
+fn mode(mode: u8) -> &'static str {
+    match mode {
+        XFRM_MODE_TRANSPORT => "transport",
+        XFRM_MODE_TUNNEL => "tunnel",
+        _ => "other",
+    }
+}
+
+/// The name of the cipher; what stands behind it is not read.
+fn algorithm(payload: &[u8]) -> Option<String> {
+    let attributes = NlasIterator::new(payload.get(XFRM_USER_SA_INFO_LEN..)?);
+    let cipher = attributes
+        .filter_map(Result::ok)
+        .find(|attribute| matches!(attribute.kind(), XFRMA_ALG_AEAD | XFRMA_ALG_CRYPT))?;
+    let name = cipher.value().get(..ALGORITHM_NAME)?;
+    let end = name.iter().position(|byte| *byte == 0).unwrap_or(name.len());
+    Some(String::from_utf8_lossy(&name[..end]).into_owned())
+}
