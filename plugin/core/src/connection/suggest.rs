@@ -32,19 +32,25 @@ fn simplified(key: &str) -> Vec<u8> {
         .collect()
 }
 
-/// Levenshtein's distance.
+/// How many letters have to be put in, left out, replaced, or exchanged with their neighbour.
 fn distance(from: &[u8], to: &[u8]) -> usize {
-    let mut row: Vec<usize> = (0..=to.len()).collect();
+    let mut before: Vec<usize> = Vec::new();
+    let mut last: Vec<usize> = (0..=to.len()).collect();
     for (position, from_byte) in from.iter().enumerate() {
-        let mut diagonal = position;
-        row[0] = position + 1;
+        let mut row = vec![position + 1];
         for (column, to_byte) in to.iter().enumerate() {
-            let substituted = diagonal + usize::from(from_byte != to_byte);
-            diagonal = row[column + 1];
-            row[column + 1] = substituted.min(diagonal + 1).min(row[column] + 1);
+            let replaced = last[column] + usize::from(from_byte != to_byte);
+            let mut least = replaced.min(last[column + 1] + 1).min(row[column] + 1);
+            let is_exchanged =
+                position > 0 && column > 0 && from[position - 1] == *to_byte && to[column - 1] == *from_byte;
+            if is_exchanged {
+                least = least.min(before[column - 1] + 1);
+            }
+            row.push(least);
         }
+        before = std::mem::replace(&mut last, row);
     }
-    row[to.len()]
+    last[to.len()]
 }
 
 #[cfg(test)]
@@ -55,6 +61,7 @@ mod tests {
     fn misspelt_keys_are_recognised() {
         for (key, meant) in [
             ("rigthsubnet", Some("rightsubnet")),
+            ("rigth", Some("right")),
             ("ipsec_interface", Some("ipsec-interface")),
             ("LeftID", Some("leftid")),
             ("ikelifetme", Some("ikelifetime")),
