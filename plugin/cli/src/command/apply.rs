@@ -86,7 +86,7 @@ async fn one(
 }
 
 /// Everything that is not ipsec, as nmstate reads it.
-async fn other(document: &Document) -> Result<Option<NetworkState>, Fault> {
+pub(super) async fn other(document: &Document) -> Result<Option<NetworkState>, Fault> {
     let invalid = |error: &dyn std::fmt::Display| Fault::Input(format!("{document}: {error}"));
     let is_template = |interface: &IpsecInterface| {
         let libreswan = interface.libreswan.as_ref();
@@ -101,6 +101,17 @@ async fn other(document: &Document) -> Result<Option<NetworkState>, Fault> {
         let name = &interface.name;
         return Err(invalid(&format!(
             "'{name}' has an expression over the policy's captures, which connections cannot have; write the value out"
+        )));
+    }
+    let is_called_otherwise = |interface: &&IpsecInterface| {
+        let called = interface.profile_name.as_ref();
+        called.is_some_and(|called| *called != interface.name)
+    };
+    if let Some(interface) = document.state.ipsec.iter().find(is_called_otherwise) {
+        let name = &interface.name;
+        return Err(invalid(&format!(
+            "'{name}' has a profile-name, but nmstate and nmcli know an ipsec interface by its profile's name alone; leave \
+             it out, or call the interface so"
         )));
     }
     let Some(state) = &document.state.other else {

@@ -7,6 +7,8 @@ pub(super) async fn run(arguments: Diff) -> Result<(), Fault> {
     let documents = selected::read(&arguments.documents)?;
     let daemon = daemon().await?;
     for document in &documents {
+        // What apply would refuse is no change.
+        apply::other(document).await?;
         let declarations = declarations::of(&document.state);
         let options = apply::dry_run();
         let planned = daemon.apply(&options, &declarations).await?;
