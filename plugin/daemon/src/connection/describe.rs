@@ -22,7 +22,7 @@ pub(super) async fn of(
     traces: &Traces,
 ) -> ConnectionStatus {
     let (ends, reports) = match phase {
-        Phase::Up(ends, reports) => (Some(ends), &reports[..]),
+        Phase::Up(ends, reports) | Phase::Renegotiating(ends, reports) => (Some(ends), &reports[..]),
         Phase::Loading(ends) | Phase::Negotiating(ends, ..) => (Some(ends), &[][..]),
         _ => (None, &[][..]),
     };
@@ -65,7 +65,7 @@ fn state(phase: &Phase, on_demand: bool) -> &'static str {
         Phase::Adopting => "adopting",
         Phase::Preparing => "resolving",
         Phase::Loading(_) => "loading",
-        Phase::Negotiating(..) => "negotiating",
+        Phase::Negotiating(..) | Phase::Renegotiating(..) => "negotiating",
         Phase::Up(..) if on_demand => "ondemand",
         Phase::Up(..) => "up",
         Phase::Unloading(_) => "going-down",

@@ -7,9 +7,12 @@
 //!  |                  |                         v
 //!  |               Waiting <----- Retry --- Unloading --- Activate ---> Preparing
 //!  +------------------------- Rest, Fail -------+
+//!
+//! Up --Orphaned--> Renegotiating --Negotiated, Reported--> Up
 //! ```
 //! Whatever begins, `Unloading` comes before the connection begins anew or is idle, so that two
-//! activations of one profile never meet in pluto. A connection that never was up fails; one that was
+//! activations of one profile never meet in pluto. The exception is a connection that has lost nothing but its IKE SA:
+//! its policies stay while it negotiates another, so that nothing leaves in clear. A connection that never was up fails; one that was
 //! is tried for until somebody takes it down.
 
 use nmstate_ipsec_core::{
@@ -44,6 +47,8 @@ pub enum Phase {
     Negotiating(ResolvedEnds, Vec<Updown>, bool),
     /// Traffic passes, or a trap policy waits for it.
     Up(ResolvedEnds, Vec<Updown>),
+    /// It has lost its IKE SA and negotiates another; what it has in pluto and in the kernel stays meanwhile.
+    Renegotiating(ResolvedEnds, Vec<Updown>),
     /// Everything of it is being taken out of pluto.
     Unloading(After),
     /// It was lost, and the next try has yet to come.
@@ -83,6 +88,8 @@ pub enum Event {
     /// The kernel has no SA or no policy of it any more, or pluto has ended; or a name leads elsewhere now: the end of
     /// [`Effect::Watch`].
     Lost,
+    /// Its IKE SA has gone together with another connection. pluto still has its child SAs, the peer has not.
+    Orphaned,
     /// The time for another try has come, or what was missing is there: the end of [`Effect::Wait`].
     Retry,
     /// Somebody wants it down, or whoever wanted it up is gone.
@@ -136,13 +143,21 @@ pub enum Effect {
 /// Takes `state` through `event`. `one_pair` says that the profile has one pair of traffic selectors,
 /// so that the first report of the updown helper completes it.
 pub fn step(state: State, event: Event, one_pair: bool) -> (State, Vec<Effect>) {
-    use Phase::{Adopting, Idle, Loading, Negotiating, Preparing, Unloading, Up, Waiting};
+    use Phase::{Adopting, Idle, Loading, Negotiating, Preparing, Renegotiating, Unloading, Up, Waiting};
     let lost = state.lost;
     let (phase, effects) = match (state.phase, event) {
         (Idle, Event::Activate) | (Waiting, Event::Retry) => (Preparing, vec![Effect::Prepare]),
         (Idle, Event::Register) => (Adopting, vec![Effect::Adopt]),
         (Adopting, Event::Adopted(Some((ends, reports)))) => (Up(ends, reports), vec![Effect::Watch(ends)]),
         (Adopting, Event::Adopted(None)) | (Up(..), Event::Lost) => return lose(),
+        (Up(ends, reports), Event::Orphaned) => return negotiate_again(ends, reports),
+        // The updown helper is told only of what is new, and the policies are not.
+        (Renegotiating(ends, reports), Event::Negotiated(Ok(Progress::Established))) => up(ends, reports),
+        (Renegotiating(ends, reports), Event::Reported(report)) if report.verb.action == Action::Up => {
+            further(ends, reports, *report)
+        }
+        // What comes of somebody else's negotiation would not be heard.
+        (Renegotiating(..), Event::Negotiated(Ok(_))) => unload(After::Retry),
         // That it went down is for the kernel to say: pluto may be resuming it elsewhere (MOBIKE), and one
         // pair of several, or an idle SA of a trap, may come and go.
         (Up(ends, reports), Event::Reported(report)) if report.verb.action == Action::Up => {
@@ -161,7 +176,7 @@ pub fn step(state: State, event: Event, one_pair: bool) -> (State, Vec<Effect>) 
         }
         (Preparing, Event::Prepared(Err(reason)))
         | (Loading(_), Event::Loaded(Err(reason)))
-        | (Negotiating(..), Event::Negotiated(Err(reason))) => return fail(lost, reason),
+        | (Negotiating(..) | Renegotiating(..), Event::Negotiated(Err(reason))) => return fail(lost, reason),
         (Unloading(_), Event::Activate | Event::Register) => (Unloading(After::Activate), Vec::new()),
         (Unloading(_), Event::Deactivate) => (Unloading(After::Rest), Vec::new()),
         (Unloading(After::Rest), Event::Unloaded) => (Idle, Vec::new()),
@@ -196,6 +211,15 @@ fn lose() -> (State, Vec<Effect>) {
         lost: Some(0),
     };
     (state, vec![Effect::TellLost, Effect::Unload])
+}
+
+/// The connection that was up negotiates another IKE SA.
+fn negotiate_again(ends: ResolvedEnds, reports: Vec<Updown>) -> (State, Vec<Effect>) {
+    let state = State {
+        phase: Phase::Renegotiating(ends, reports),
+        lost: Some(0),
+    };
+    (state, vec![Effect::TellLost, Effect::Negotiate(ends)])
 }
 
 /// A try has failed: for good, or until the next one.

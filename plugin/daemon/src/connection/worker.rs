@@ -154,8 +154,9 @@ impl Worker {
                 let _ = answer.send(status);
             }
             Request::Kernel(facts) => self.compare(&facts).await,
-            // What pluto had is gone either way, or is of no use.
-            Request::Pluto(false) | Request::Orphaned => self.step(Event::Lost).await,
+            // What pluto had is gone.
+            Request::Pluto(false) => self.step(Event::Lost).await,
+            Request::Orphaned => self.orphaned().await,
             Request::Pluto(true) => {
                 // The next pluto gives the old one's request ids to whoever comes first.
                 self.traces = Traces::default();
@@ -292,6 +293,16 @@ impl Worker {
             tokio::time::sleep_until(again).await;
             host.recheck.notify_one();
         });
+    }
+
+    async fn orphaned(&mut self) {
+        let connect_mode = self.profile().map(|profile| profile.connection.connect_mode);
+        self.step(match connect_mode {
+            // As long as its useless SAs are there, no packet meets the trap.
+            Some(ConnectMode::OnDemand) => Event::Lost,
+            _ => Event::Orphaned,
+        })
+        .await;
     }
 
     async fn client_gone(&mut self, number: u64) {

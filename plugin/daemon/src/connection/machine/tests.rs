@@ -270,3 +270,25 @@ fn news_of_work_that_was_given_up_changes_nothing() {
         assert_eq!(step(State::default(), late, true), (State::default(), Vec::new()));
     }
 }
+
+#[test]
+fn one_that_has_lost_its_ike_sa_keeps_what_it_has_while_it_negotiates() {
+    let orphaned = || up().into_iter().chain([Event::Orphaned]);
+    let (state, effects) = after(orphaned());
+    assert_eq!(effects, [Effect::TellLost, Effect::Negotiate(ends())]);
+    let reports = vec![report("up-client")];
+    assert_eq!(state.phase, Phase::Renegotiating(ends(), reports.clone()));
+
+    // Its updown helper is not told again.
+    let established = orphaned().chain([Event::Negotiated(Ok(Progress::Established))]);
+    assert_eq!(after(established).1, announced(reports.clone()));
+    let (state, effects) = after(orphaned().chain([reported("up-client")]));
+    assert_eq!((effects, state.lost), (announced(reports), None));
+
+    let refused = after(orphaned().chain([Event::Negotiated(Err(failure()))]));
+    assert_eq!(refused.1, [Effect::Note(failure()), Effect::Unload]);
+    let underway = after(orphaned().chain([Event::Negotiated(Ok(Progress::Underway))]));
+    assert_eq!(underway.1, [Effect::Unload]);
+    assert_eq!(underway.0.phase, Phase::Unloading(After::Retry));
+    assert_eq!(after(orphaned().chain([Event::Deactivate])).1, [Effect::Unload]);
+}
