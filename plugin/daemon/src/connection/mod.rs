@@ -30,7 +30,7 @@ use crate::{
     history::History,
     kernel,
     libreswan::{Libreswan, process},
-    networkmanager::NetworkManager,
+    networkmanager::{NetworkManager, deactivation::Deactivations},
     routing::{Devices, Routings},
     systemd,
 };
@@ -68,6 +68,8 @@ pub struct Host {
     pub addresses: watch::Sender<()>,
     /// Whoever is told of the connections.
     pub networkmanager: NetworkManager,
+    /// What is being taken down there.
+    pub deactivations: Deactivations,
     /// Rules and routes of connections with a virtual device.
     pub routings: Routings,
     /// Their devices.
@@ -90,6 +92,7 @@ impl Host {
             history: History::default(),
             addresses: watch::Sender::new(()),
             networkmanager: NetworkManager::default(),
+            deactivations: Deactivations::default(),
             routings: Routings::default(),
             devices: Devices::default(),
             orphans: broadcast::Sender::new(ORPHANS),
@@ -174,8 +177,8 @@ impl Registry {
         Ok(())
     }
 
-    /// Watches what can take connections down without being asked: the kernel, pluto and the host's addresses. Never
-    /// ends: a watch that fails is set again.
+    /// Watches what can take connections down without being asked: the kernel, pluto and the host's addresses; and
+    /// NetworkManager, which may forget that it was asked. Never ends: a watch that fails is set again.
     pub async fn watch(&self) {
         let host = &self.host;
         let kernel = lasting("the kernel's SAs and policies", || async {
@@ -195,7 +198,14 @@ impl Registry {
             }
         };
         let addresses = lasting("the host's addresses", || addresses::watch(&host.addresses));
-        tokio::join!(kernel, pluto, addresses, self.hear_of_orphans());
+        let is_ours = |uuid: &str| {
+            let entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
+            entries.keys().any(|known| known.as_str() == uuid)
+        };
+        let networkmanager = lasting("NetworkManager's connections", || {
+            host.deactivations.watch(&host.bus, is_ours)
+        });
+        tokio::join!(kernel, pluto, addresses, networkmanager, self.hear_of_orphans());
     }
 
     async fn hear_of_orphans(&self) {

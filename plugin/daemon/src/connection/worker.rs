@@ -471,9 +471,11 @@ impl Worker {
         self.tell_state().await;
     }
 
-    /// Tells the client that the connection is being brought up again.
+    /// Tells the client that the connection is being brought up again, unless NetworkManager is taking it down.
     async fn tell_state(&self) {
-        if let Some(current) = &self.current {
+        if let Some(current) = &self.current
+            && !self.host.deactivations.includes(self.uuid.as_str())
+        {
             current
                 .client
                 .tell_state(&self.uuid, ServiceState::Starting)

@@ -9,10 +9,9 @@ use zbus::zvariant::OwnedObjectPath;
 use super::{
     NETWORKMANAGER_TIME_OUT, Open, Prepared, STATE_DIR, Transactions,
     journal::Record,
-    proxies::ManagerProxy,
     undo::{self, Undone},
 };
-use crate::client::Client;
+use crate::{client::Client, networkmanager::proxies::ManagerProxy};
 
 impl Transactions {
     /// Ends a transaction of which nothing but the journal is left.

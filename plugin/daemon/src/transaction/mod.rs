@@ -9,7 +9,6 @@ mod begin;
 mod end;
 mod journal;
 mod profiles;
-mod proxies;
 mod retry;
 mod steps;
 mod undo;

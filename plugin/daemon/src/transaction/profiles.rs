@@ -11,17 +11,14 @@ use zbus::{
     zvariant::{ObjectPath, OwnedObjectPath, OwnedValue},
 };
 
-use super::proxies::{
-    ActiveConnectionProxy, DeviceProxy, ManagerProxy, SettingsConnectionProxy, SettingsProxy,
+use crate::networkmanager::{
+    ACTIVATED, DEACTIVATED,
+    proxies::{ActiveConnectionProxy, DeviceProxy, ManagerProxy, SettingsConnectionProxy, SettingsProxy},
 };
 
 /// `NM_SETTINGS_UPDATE2_FLAG_TO_DISK`, which means the same for `AddConnection2`; and no autoconnect by that.
 const TO_DISK: u32 = 0x1;
 const BLOCK_AUTOCONNECT: u32 = 0x20;
-
-/// `NM_ACTIVE_CONNECTION_STATE_*`
-const ACTIVATED: u32 = 2;
-const DEACTIVATED: u32 = 4;
 
 /// `NM_ACTIVE_CONNECTION_STATE_REASON_USER_DISCONNECTED`
 const BY_THE_USER: u32 = 2;

@@ -135,6 +135,8 @@ pub(crate) fn hangs_and_stops(world: &World) -> Result<()> {
     left.command(["systemctl", "start", "ipsec.service"]).run()?;
     profile.ensure_gone(left)?;
 
+    taken_down_slowly(world)?;
+
     // A trap that nobody's packets have met yet has no request id to be known by.
     left.shell("nmcli connection modify hosta_conn +vpn.data nm-connect-mode=ondemand")
         .run()?;
@@ -172,6 +174,46 @@ pub(crate) fn hangs_and_stops(world: &World) -> Result<()> {
     left.await_empty_kernel()?;
     left.command(["systemctl", "kill", "--signal=CONT", "ipsec.service"])
         .run()?;
+    profile.ensure_gone(left)
+}
+
+/// NetworkManager waits for its scripts before it takes a connection down, and says so meanwhile. The daemon, which looks
+/// for pluto all the time, does not talk it out of it.
+fn taken_down_slowly(world: &World) -> Result<()> {
+    let (left, profile) = (world.left(), profile());
+    let script = "/etc/NetworkManager/dispatcher.d/pre-down.d/slow";
+    world.agent().put(script, 0o755, b"#!/bin/sh\nexec sleep 4\n")?;
+    let output = profile.activate(left)?;
+    ensure!(
+        output.success(),
+        "the profile does not come up: {}",
+        output.stderr
+    );
+    left.command(["systemctl", "stop", "ipsec.service"]).run()?;
+    wait_until("NetworkManager knows that it is lost", TIMEOUT, || {
+        let state = left
+            .command([
+                "nmcli",
+                "-t",
+                "-f",
+                "NAME,STATE",
+                "connection",
+                "show",
+                "--active",
+            ])
+            .run()?;
+        Ok(state.contains("hosta_conn:activating").then_some(()))
+    })?;
+    profile.down(left)?;
+    wait_until("NetworkManager has taken it down", TIMEOUT, || {
+        let active = left
+            .command(["nmcli", "-t", "-f", "NAME", "connection", "show", "--active"])
+            .run()?;
+        Ok((!active.contains("hosta_conn")).then_some(()))
+    })?;
+    profile.ensure_gone(left)?;
+    left.command(["rm", script]).run()?;
+    left.command(["systemctl", "start", "ipsec.service"]).run()?;
     profile.ensure_gone(left)
 }
 

@@ -1,4 +1,4 @@
-//! NetworkManager's interfaces, as far as transactions need them (`org.freedesktop.NetworkManager(5)`).
+//! NetworkManager's interfaces, as far as they are needed here (`org.freedesktop.NetworkManager(5)`).
 
 #![allow(
     missing_docs,
@@ -16,7 +16,7 @@ use zbus::zvariant::{ObjectPath, OwnedObjectPath};
     default_path = "/org/freedesktop/NetworkManager",
     gen_blocking = false
 )]
-pub(super) trait Manager {
+pub(crate) trait Manager {
     fn activate_connection(
         &self,
         connection: &ObjectPath<'_>,
@@ -39,6 +39,8 @@ pub(super) trait Manager {
         add_timeout: u32,
     ) -> zbus::Result<()>;
     #[zbus(property(emits_changed_signal = "false"))]
+    fn version(&self) -> zbus::Result<String>;
+    #[zbus(property(emits_changed_signal = "false"))]
     fn active_connections(&self) -> zbus::Result<Vec<OwnedObjectPath>>;
     // Signals tell of changes, and what they say is not kept.
     #[zbus(property(emits_changed_signal = "true"))]
@@ -51,7 +53,7 @@ pub(super) trait Manager {
     default_path = "/org/freedesktop/NetworkManager/Settings",
     gen_blocking = false
 )]
-pub(super) trait Settings {
+pub(crate) trait Settings {
     fn list_connections(&self) -> zbus::Result<Vec<OwnedObjectPath>>;
     fn get_connection_by_uuid(&self, uuid: &str) -> zbus::Result<OwnedObjectPath>;
     fn add_connection2(
@@ -67,7 +69,7 @@ pub(super) trait Settings {
     default_service = "org.freedesktop.NetworkManager",
     gen_blocking = false
 )]
-pub(super) trait SettingsConnection {
+pub(crate) trait SettingsConnection {
     fn get_settings(&self) -> zbus::Result<Profile>;
     fn get_secrets(&self, setting: &str) -> zbus::Result<Profile>;
     fn update2(&self, settings: &Profile, flags: u32, arguments: Dictionary) -> zbus::Result<Dictionary>;
@@ -79,7 +81,7 @@ pub(super) trait SettingsConnection {
     default_service = "org.freedesktop.NetworkManager",
     gen_blocking = false
 )]
-pub(super) trait ActiveConnection {
+pub(crate) trait ActiveConnection {
     #[zbus(property(emits_changed_signal = "false"))]
     fn uuid(&self) -> zbus::Result<String>;
     #[zbus(property(emits_changed_signal = "false"))]
@@ -95,7 +97,7 @@ pub(super) trait ActiveConnection {
     default_service = "org.freedesktop.NetworkManager",
     gen_blocking = false
 )]
-pub(super) trait Device {
+pub(crate) trait Device {
     #[zbus(property(emits_changed_signal = "false"))]
     fn active_connection(&self) -> zbus::Result<OwnedObjectPath>;
 }

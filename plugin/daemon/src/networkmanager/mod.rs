@@ -1,9 +1,7 @@
 //! What must be known of the NetworkManager on this host (`org.freedesktop.NetworkManager(5)`).
 
-#![allow(
-    missing_docs,
-    reason = "what zbus's proxy macro generates carries no documentation"
-)]
+pub mod deactivation;
+pub(crate) mod proxies;
 
 use std::{
     sync::{Mutex, PoisonError},
@@ -13,6 +11,8 @@ use std::{
 use nmstate_ipsec_core::ip_config::NetworkConfig;
 use zbus::{Connection, proxy::CacheProperties};
 
+use proxies::ManagerProxy;
+
 /// The first release seen to accept routes without an address; 1.42 was seen to refuse them, and with them
 /// the connection ("no valid IP address/prefix").
 const ROUTES_ALONE: (u32, u32) = (1, 52);
@@ -20,16 +20,11 @@ const ROUTES_ALONE: (u32, u32) = (1, 52);
 /// How long NetworkManager may take to say its version.
 const TIME_OUT: Duration = Duration::from_secs(2);
 
-#[zbus::proxy(
-    interface = "org.freedesktop.NetworkManager",
-    default_service = "org.freedesktop.NetworkManager",
-    default_path = "/org/freedesktop/NetworkManager",
-    gen_blocking = false
-)]
-trait Manager {
-    #[zbus(property)]
-    fn version(&self) -> zbus::Result<String>;
-}
+/// `NM_ACTIVE_CONNECTION_STATE_*`
+pub(crate) const ACTIVATING: u32 = 1;
+pub(crate) const ACTIVATED: u32 = 2;
+pub(crate) const DEACTIVATING: u32 = 3;
+pub(crate) const DEACTIVATED: u32 = 4;
 
 /// The NetworkManager of this host. Its release is asked for while there is something else to wait for: when a
 /// connection has come up, NetworkManager is busy with it.
