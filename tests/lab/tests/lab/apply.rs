@@ -2,11 +2,13 @@
 
 mod documents;
 mod interrupted;
+mod power;
 mod rollout;
 mod undone;
 
 pub(crate) use documents::{identical, mixed, policies};
 pub(crate) use interrupted::interrupted;
+pub(crate) use power::power_cut;
 pub(crate) use rollout::rollout;
 pub(crate) use undone::undone;
 
@@ -56,16 +58,21 @@ fn is_as_it_was(world: &World, name: &str, before: &str) -> Result<()> {
     let left = world.left();
     common::await_state(left, name, "activated")?;
     common::is_encrypted(world)?;
-    let after = profile(left, name)?;
+    is_same_profile(before, &profile(left, name)?)?;
+    nothing_is_open(left)
+}
+
+/// The two differ in nothing but when it was up.
+fn is_same_profile(before: &str, after: &str) -> Result<()> {
     let without_time = |text: &str| {
         let lines = text.lines().filter(|line| !line.contains("timestamp"));
         lines.map(str::to_owned).collect::<Vec<_>>()
     };
     ensure!(
-        without_time(before) == without_time(&after),
+        without_time(before) == without_time(after),
         "the profile was\n{before}\nand is\n{after}"
     );
-    nothing_is_open(left)
+    Ok(())
 }
 
 fn nothing_is_open(left: Host<'_>) -> Result<()> {

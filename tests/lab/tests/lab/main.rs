@@ -147,6 +147,7 @@ const STORIES: &[Story] = &[
     Story::of_product("kinds::further_keys", kinds::further_keys),
     Story::of_product("kinds::ikev1", kinds::ikev1),
     Story::of_pair("pair::transport", pair::transport),
+    Story::of_pair("pair::power_cut", apply::power_cut),
 ];
 
 fn main() -> ExitCode {
