@@ -18,13 +18,12 @@ pub struct History(Mutex<VecDeque<Failure>>);
 impl History {
     /// Keeps a failure that has just happened.
     pub fn keep(&self, connection: &str, uuid: &str, code: &str, text: &str) {
-        let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let mut failures = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if failures.len() == KEPT {
             failures.pop_front();
         }
         failures.push_back(Failure {
-            time: u64::try_from(since_epoch.as_micros()).unwrap_or(u64::MAX),
+            time: now(),
             connection: connection.to_owned(),
             uuid: uuid.to_owned(),
             code: code.to_owned(),
@@ -37,6 +36,12 @@ impl History {
         let failures = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         failures.iter().cloned().collect()
     }
+}
+
+/// Now, as everything is dated: microseconds since 1970.
+pub fn now() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_micros()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@ mod activation;
 mod describe;
 pub mod machine;
 mod unload;
+mod verify;
 mod work;
 mod worker;
 
@@ -285,8 +286,11 @@ impl Registry {
         described
     }
 
-    /// Whether the connection is up and the kernel has its SAs and policies.
-    pub async fn is_in_kernel(&self, uuid: &str) -> bool {
+    /// Sees that the connection is up and that the kernel has it as declared.
+    ///
+    /// # Errors
+    /// What is not.
+    pub async fn verify(&self, uuid: &str) -> Result<(), String> {
         let wait = {
             let entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
             let entry = entries.iter().find(|(known, _)| known.as_str() == uuid);
@@ -296,9 +300,10 @@ impl Registry {
                 wait
             })
         };
+        let not_up = || Err("it is not up".to_owned());
         match wait {
-            Some(wait) => wait.await.unwrap_or(false),
-            None => false,
+            Some(wait) => wait.await.unwrap_or_else(|_| not_up()),
+            None => not_up(),
         }
     }
 

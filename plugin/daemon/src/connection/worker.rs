@@ -1,10 +1,7 @@
 //! The worker of one connection: takes requests one after the other, performs the effects of
 //! [`super::machine`], and is the only one that touches the connection in pluto.
 
-use std::{
-    sync::Arc,
-    time::{Duration, SystemTime, UNIX_EPOCH},
-};
+use std::{sync::Arc, time::Duration};
 
 use nmstate_ipsec_core::{
     connection::{ConnectMode, IpsecInterface},
@@ -27,10 +24,11 @@ use super::{
     activation::{Activation, Background},
     describe,
     machine::{self, After, Effect, Event, Phase, State},
-    unload, work,
+    unload, verify, work,
 };
 use crate::{
     client::Client,
+    history::now,
     kernel::{self, KernelFacts, Traces},
     resolve,
 };
@@ -57,8 +55,8 @@ pub(super) enum Request {
     Orphaned,
     /// pluto has started, or ended.
     Pluto(bool),
-    /// Is it up, and in the kernel?
-    Inspect(oneshot::Sender<bool>),
+    /// Is it up, and in the kernel as declared?
+    Inspect(oneshot::Sender<Result<(), String>>),
     /// What is it doing?
     Describe(oneshot::Sender<ConnectionStatus>),
     /// Work in the background has ended; the number tells which.
@@ -136,7 +134,7 @@ impl Worker {
             }
             Request::Inspect(answer) => {
                 // Whoever asked may have left meanwhile.
-                let _ = answer.send(self.is_in_kernel().await);
+                let _ = answer.send(self.verify().await);
             }
             Request::Describe(answer) => {
                 let described = describe::of(
@@ -259,14 +257,21 @@ impl Worker {
         self.step(wish).await;
     }
 
-    /// Whether the connection is up and the kernel has now what it should have of it.
-    async fn is_in_kernel(&self) -> bool {
+    /// Whether the connection is up and the kernel has it as declared; if not, what is not.
+    async fn verify(&self) -> Result<(), String> {
         let (Phase::Up(ends, reports), Some(current)) = (&self.state.phase, &self.current) else {
-            return false;
+            return Err("it is not up".into());
         };
-        match tokio::task::spawn_blocking(kernel::list).await {
-            Ok(Ok(facts)) => work::is_in_kernel(&current.profile, ends, reports, &facts),
-            _ => false,
+        let reqids = self.traces.reqids.clone();
+        let listed = tokio::task::spawn_blocking(move || Ok((kernel::list()?, kernel::found(&reqids)?)));
+        let (facts, found) = match listed.await {
+            Ok(Ok(listed)) => listed,
+            Ok(Err(error)) => return Err(listing_failed(&error)),
+            Err(error) => return Err(listing_failed(&error.into())),
+        };
+        match verify::fault(&current.profile, ends, reports, &facts, &found) {
+            Some(fault) => Err(fault),
+            None => Ok(()),
         }
     }
 
@@ -500,8 +505,6 @@ impl Worker {
     }
 }
 
-/// Microseconds since 1970.
-fn now() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_micros()).unwrap_or(u64::MAX)
+fn listing_failed(error: &std::io::Error) -> String {
+    format!("the kernel does not list its SAs and policies: {error}")
 }

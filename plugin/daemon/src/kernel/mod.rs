@@ -4,10 +4,12 @@
 //! taken afterwards says: so nothing is lost when the kernel drops notifications (ENOBUFS), and a rekey,
 //! whose old SA goes when the new one is there, is no loss.
 
+mod found;
 mod netlink;
 mod remove;
 mod traffic;
 
+pub use found::{Found, found};
 pub use remove::{Traces, remove, reqids_of};
 pub use traffic::traffic;
 

@@ -30,7 +30,7 @@ pub fn traffic(reqids: &HashSet<u32>, peer: Option<IpAddr>) -> io::Result<Vec<Sa
                 is_outgoing: to.is_some() && to == peer,
                 spi: sa.id.spi,
                 mode: mode(sa.mode).to_owned(),
-                algorithm: algorithm(payload).unwrap_or_default(),
+                algorithm: cipher(payload).map(|(name, _)| name).unwrap_or_default(),
                 bytes: sa.lifetime_cur.bytes,
                 packets: sa.lifetime_cur.packets,
                 since: sa.lifetime_cur.add_time,
@@ -48,13 +48,14 @@ fn mode(mode: u8) -> &'static str {
     }
 }
 
-/// The name of the cipher; what stands behind it is not read.
-fn algorithm(payload: &[u8]) -> Option<String> {
+/// The name of the cipher and the length of its key in bits (`alg_key_len`); the key behind them is not read.
+pub(super) fn cipher(payload: &[u8]) -> Option<(String, u32)> {
     let attributes = NlasIterator::new(payload.get(XFRM_USER_SA_INFO_LEN..)?);
     let cipher = attributes
         .filter_map(Result::ok)
         .find(|attribute| matches!(attribute.kind(), XFRMA_ALG_AEAD | XFRMA_ALG_CRYPT))?;
-    let name = cipher.value().get(..ALGORITHM_NAME)?;
+    let (name, rest) = cipher.value().split_at_checked(ALGORITHM_NAME)?;
+    let bits = u32::from_ne_bytes(*rest.first_chunk()?);
     let end = name.iter().position(|byte| *byte == 0).unwrap_or(name.len());
-    Some(String::from_utf8_lossy(&name[..end]).into_owned())
+    Some((String::from_utf8_lossy(&name[..end]).into_owned(), bits))
 }

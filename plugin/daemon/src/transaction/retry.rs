@@ -12,9 +12,9 @@ use tokio::task::JoinHandle;
 use super::{
     base,
     profiles::{Ended, Profiles},
-    steps::{PEER_SILENT, now},
+    steps::PEER_SILENT,
 };
-use crate::connection::Registry;
+use crate::{connection::Registry, history::now};
 
 /// Each try lasts as long as `vpn.timeout`, and between two of them pluto does not know the connection and refuses the
 /// peer: the pause is short.

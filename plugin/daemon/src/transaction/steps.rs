@@ -1,6 +1,6 @@
 //! Carrying out what was planned: profiles, then activations, several at once.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use futures_util::{StreamExt, stream};
 use nmstate_ipsec_core::{
@@ -14,7 +14,7 @@ use super::{
     base,
     profiles::{Ended, Profiles},
 };
-use crate::connection::Registry;
+use crate::{connection::Registry, history::now};
 
 /// Most connections that are brought up or taken down at once.
 const AT_ONCE: usize = 16;
@@ -186,26 +186,21 @@ impl Work<'_> {
         Came::because(state, PEER_SILENT, text)
     }
 
-    /// Sees that the kernel has what NetworkManager says. A moment passes between pluto's word and the last policy.
+    /// Sees that the kernel has what was declared. A moment passes between pluto's word and the last policy.
     async fn verified(&self) -> Came {
         if !self.options.verify {
             return Came::is("up");
         }
         let deadline = Instant::now() + KERNEL_TIME_OUT;
-        while !self.registry.is_in_kernel(&self.step.uuid).await {
+        while let Err(fault) = self.registry.verify(&self.step.uuid).await {
             if Instant::now() > deadline {
-                let text = "NetworkManager says that it is activated, but the kernel has no SA or no policy of it; \
-                            see 'journalctl -u nmstate-ipsecd'";
-                return Came::because("failed", "verification", text);
+                let text = format!(
+                    "NetworkManager says that it is activated, but {fault}; see 'journalctl -u nmstate-ipsecd'"
+                );
+                return Came::because("failed", "verification", &text);
             }
             tokio::time::sleep(KERNEL_STEP).await;
         }
         Came::is("up")
     }
-}
-
-/// Now, as failures are dated: microseconds since 1970.
-pub(super) fn now() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_micros()).unwrap_or(u64::MAX)
 }

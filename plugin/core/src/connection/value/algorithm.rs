@@ -102,6 +102,44 @@ pub(super) fn is_known(name: &str) -> bool {
         || is_number(&name, 3)
 }
 
+/// A cipher of ESP as the kernel knows it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct EspCipher {
+    /// Its name in the kernel.
+    pub kernel_name: &'static str,
+    /// The length of its key in bits with the salt, as the kernel counts it; nothing if any length will do.
+    pub key_bits: Option<u32>,
+}
+
+/// The cipher of ESP with this name of libreswan's; nothing for names that are not ciphers or not the kernel's.
+pub(super) fn esp_cipher(name: &str) -> Option<EspCipher> {
+    let name = name.to_ascii_lowercase();
+    let base = if CIPHERS.contains(&name.as_str()) {
+        &name
+    } else {
+        without_key_length(&name)
+    };
+    let (kernel_name, salt_bits) = match base {
+        "aes" | "aes_cbc" => ("cbc(aes)", 0),
+        "aes_ctr" | "aesctr" => ("rfc3686(ctr(aes))", 32),
+        "3des" | "3des_cbc" => ("cbc(des3_ede)", 0),
+        "camellia" | "camellia_cbc" => ("cbc(camellia)", 0),
+        "chacha20_poly1305" | "chacha20poly1305" => ("rfc7539esp(chacha20,poly1305)", 32),
+        _ if base.starts_with("aes_gcm") => ("rfc4106(gcm(aes))", 32),
+        _ if base.starts_with("aes_ccm") => ("rfc4309(ccm(aes))", 24),
+        _ => return None,
+    };
+    let length = name.len().checked_sub(3).and_then(|start| name.get(start..));
+    let key_bits = length
+        .filter(|_| base.len() < name.len())
+        .and_then(|bits| bits.parse::<u32>().ok())
+        .map(|bits| bits + salt_bits);
+    Some(EspCipher {
+        kernel_name,
+        key_bits,
+    })
+}
+
 /// `name` without a key length, which has three digits, and the `_` before it.
 fn without_key_length(name: &str) -> &str {
     match name

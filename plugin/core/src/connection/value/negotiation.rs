@@ -4,6 +4,8 @@ use std::{fmt, str::FromStr};
 
 use super::{Expected, MAX_TEXT, algorithm, is_word, keywords};
 
+pub use algorithm::EspCipher;
+
 keywords! {
     /// The version of IKE (`ikev2`). libreswan since 4 speaks one version a connection; of the older words, those that
     /// once allowed both mean what they mean to libreswan 4 and 5.
@@ -39,6 +41,20 @@ impl Proposal {
     /// What `nm-auto-defaults` gives IKEv1's aggressive mode, which cannot negotiate a group.
     pub(crate) fn aggressive_ike() -> Self {
         Self("aes256-sha1;modp1536".into())
+    }
+
+    /// The ciphers of ESP that are proposed; nothing if some are not known to the kernel by one name.
+    pub fn esp_ciphers(&self) -> Option<Vec<EspCipher>> {
+        let ciphers = self.0.split(',').flat_map(|proposal| {
+            let ciphers = proposal.split(['-', ';']).next().unwrap_or_default();
+            ciphers.split('+')
+        });
+        // "aes-256" has its key length where others have a hash.
+        let has_length_apart = |part: &str| part.len() == 3 && part.bytes().all(|byte| byte.is_ascii_digit());
+        if self.0.split([',', '-', '+', ';']).any(has_length_apart) {
+            return None;
+        }
+        ciphers.map(algorithm::esp_cipher).collect()
     }
 
     /// The same for the child SAs.
@@ -240,6 +256,34 @@ mod tests {
             .to_string()
             .parse::<Proposal>()
             .unwrap();
+    }
+
+    #[test]
+    fn ciphers_are_those_of_the_kernel() {
+        let ciphers = |text: &str| {
+            let ciphers = text.parse::<Proposal>().unwrap().esp_ciphers()?;
+            let known = ciphers.iter().map(|cipher| (cipher.kernel_name, cipher.key_bits));
+            Some(known.collect::<Vec<_>>())
+        };
+        assert_eq!(
+            ciphers("aes_gcm256,AES128+aes-sha2_256;dh14"),
+            Some(vec![
+                ("rfc4106(gcm(aes))", Some(288)),
+                ("cbc(aes)", Some(128)),
+                ("cbc(aes)", None)
+            ])
+        );
+        assert_eq!(
+            ciphers("aes_gcm_16_128-none,3des-sha1,aes_ccm_c_256,chacha20_poly1305"),
+            Some(vec![
+                ("rfc4106(gcm(aes))", Some(160)),
+                ("cbc(des3_ede)", None),
+                ("rfc4309(ccm(aes))", Some(280)),
+                ("rfc7539esp(chacha20,poly1305)", None)
+            ])
+        );
+        assert_eq!(ciphers("aes-256-sha1"), None);
+        assert_eq!(ciphers("twofish-sha1"), None);
     }
 
     #[test]
