@@ -15,6 +15,8 @@ mod undo;
 
 use std::{io, path::Path, sync::Arc, time::Duration};
 
+use futures_util::StreamExt;
+
 use nmstate_ipsec_core::daemon_api::{Applied, ApplyOptions, Declaration, Outcome, TransactionError};
 use tokio::sync::{Mutex, OwnedMutexGuard};
 use zbus::{Connection, zvariant::OwnedObjectPath};
@@ -84,10 +86,16 @@ impl Transactions {
     /// Ends what an earlier daemon left open, now and whenever NetworkManager comes onto the bus: its checkpoints are gone
     /// then, and nobody is there to commit. Transactions wait for that.
     pub async fn replay(&self) {
+        // From the beginning: NetworkManager may come while the first look waits for it.
+        let came = self.profiles.networkmanager_comes().await;
+        let mut came = match came {
+            Ok(came) => Box::pin(came),
+            Err(error) => return tracing::error!("failed to watch for NetworkManager: {error}"),
+        };
         loop {
             self.settle_all().await;
-            if let Err(error) = self.profiles.networkmanager_came().await {
-                return tracing::error!("failed to watch for NetworkManager: {error}");
+            if came.next().await.is_none() {
+                return tracing::error!("failed to watch for NetworkManager: the bus was closed");
             }
         }
     }

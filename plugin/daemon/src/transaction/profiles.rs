@@ -1,12 +1,12 @@
 //! NetworkManager's profiles and activations, by UUID.
 
-use std::{collections::HashSet, time::Duration};
+use std::{collections::HashSet, future::ready, time::Duration};
 
-use futures_util::StreamExt;
+use futures_util::{Stream, StreamExt};
 use nmstate_ipsec_core::{contract, daemon_api::Dictionary, plan::Stored, profile::Settings};
 use zbus::{
     Connection,
-    fdo::DBusProxy,
+    fdo::{DBusProxy, NameOwnerChanged},
     proxy::{CacheProperties, Defaults, ProxyImpl},
     zvariant::{ObjectPath, OwnedObjectPath, OwnedValue},
 };
@@ -28,6 +28,9 @@ const DOWN_TIME_OUT: Duration = Duration::from_secs(30);
 
 /// How often a NetworkManager that is starting is asked.
 const STARTING_STEP: Duration = Duration::from_millis(200);
+
+/// So many times longer may one take that is on the bus.
+const STARTING_PATIENCE: u32 = 10;
 
 /// What became of an activation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -82,7 +85,7 @@ impl Profiles {
     /// Waits until NetworkManager answers. It takes its name before it has its objects, and tells of neither.
     ///
     /// # Errors
-    /// It does not in time.
+    /// It does not come in time. One that is there may take a multiple of it, as when the host boots.
     pub(super) async fn networkmanager(&self, time_out: Duration) -> zbus::Result<()> {
         let answers = async {
             loop {
@@ -94,22 +97,26 @@ impl Profiles {
                 tokio::time::sleep(STARTING_STEP).await;
             }
         };
-        match tokio::time::timeout(time_out, answers).await {
-            Ok(answers) => answers,
-            Err(_) => Err(zbus::Error::Failure("NetworkManager does not run".into())),
-        }
-    }
-
-    /// Waits until NetworkManager comes onto the bus again.
-    pub(super) async fn networkmanager_came(&self) -> zbus::Result<()> {
+        let mut answers = Box::pin(answers);
         let bus = DBusProxy::new(&self.0).await?;
-        let mut changes = bus.receive_name_owner_changed_with_args(&[(0, NAME)]).await?;
-        while let Some(change) = changes.next().await {
-            if change.args()?.new_owner().is_some() {
-                return Ok(());
+        for _ in 0..STARTING_PATIENCE {
+            if let Ok(answers) = tokio::time::timeout(time_out, &mut answers).await {
+                return answers;
+            }
+            if !bus.name_has_owner(NAME.try_into()?).await? {
+                return Err(zbus::Error::Failure("NetworkManager does not run".into()));
             }
         }
-        Err(zbus::Error::Failure("the bus was closed".into()))
+        Err(zbus::Error::Failure("NetworkManager does not answer".into()))
+    }
+
+    /// NetworkManager's arrivals on the bus from now on.
+    pub(super) async fn networkmanager_comes(&self) -> zbus::Result<impl Stream<Item = ()> + use<>> {
+        let bus = DBusProxy::new(&self.0).await?;
+        let changes = bus.receive_name_owner_changed_with_args(&[(0, NAME)]).await?;
+        let is_arrival =
+            |change: &NameOwnerChanged| change.args().is_ok_and(|change| change.new_owner().is_some());
+        Ok(changes.filter_map(move |change| ready(is_arrival(&change).then_some(()))))
     }
 
     /// The paths of all checkpoints that there are.
@@ -230,9 +237,10 @@ impl Profiles {
 
     /// Waits until the activation is over, which it also is when NetworkManager is another one.
     pub(super) async fn end_of(&self, activation: &OwnedObjectPath) -> zbus::Result<Ended> {
+        let mut came = Box::pin(self.networkmanager_comes().await?);
         tokio::select! {
             ended = self.end_told(activation) => ended,
-            came = self.networkmanager_came() => came.map(|()| Ended::Failed),
+            Some(()) = came.next() => Ok(Ended::Failed),
         }
     }
 
