@@ -18,7 +18,7 @@ use crate::vm;
 /// Raise this when the way of building changes in a manner that the other inputs do not show.
 const RECIPE_VERSION: u32 = 1;
 
-const PACKAGES: [&str; 23] = [
+const PACKAGES: [&str; 24] = [
     "bash",
     "ca-certificates",
     "dbus",
@@ -39,6 +39,7 @@ const PACKAGES: [&str; 23] = [
     "psmisc",
     "systemd",
     "systemd-sysv",
+    "strace",
     "tcpdump",
     "udev",
     "zstd",

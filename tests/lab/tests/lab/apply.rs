@@ -2,12 +2,14 @@
 
 mod documents;
 mod interrupted;
+mod killed;
 mod power;
 mod rollout;
 mod undone;
 
 pub(crate) use documents::{identical, mixed, policies};
 pub(crate) use interrupted::interrupted;
+pub(crate) use killed::{command_at_messages, daemon_at_messages, daemon_at_programs};
 pub(crate) use power::power_cut;
 pub(crate) use rollout::rollout;
 pub(crate) use undone::undone;

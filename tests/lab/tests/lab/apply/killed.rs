@@ -1,0 +1,67 @@
+//! Whoever takes part is killed at every one of its calls.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use lab::peer::{self, PSK_DOCUMENT};
+use lab::world::World;
+
+use crate::common;
+
+const SCRIPT: &str = include_str!("killed.sh");
+
+/// All of it, with a negotiation or two for each call.
+const TIMEOUT: Duration = Duration::from_secs(2400);
+
+/// What is sent on the bus, and the start of programs.
+const MESSAGES: &str = "sendmsg";
+const PROGRAMS: &str = "clone,clone3,vfork,fork";
+
+/// The daemon is killed before each message that it sends while a document is applied, and so after the one before it:
+/// the host has the old document or the new one, as a whole, with its tunnel up.
+pub(crate) fn daemon_at_messages(world: &World) -> Result<()> {
+    killed(world, "daemon", MESSAGES)
+}
+
+/// The same before each program that the daemon starts.
+pub(crate) fn daemon_at_programs(world: &World) -> Result<()> {
+    killed(world, "daemon", PROGRAMS)
+}
+
+/// The same with the command. What it applies has another interface, too: that is its own doing, through nmstate.
+pub(crate) fn command_at_messages(world: &World) -> Result<()> {
+    killed(world, "command", MESSAGES)
+}
+
+fn killed(world: &World, victim: &str, calls: &str) -> Result<()> {
+    let left = world.left();
+    peer::expect_psk(world.right())?;
+    for (name, delay, mtu) in [("one", 30, 1400), ("two", 40, 1300)] {
+        let mut document = PSK_DOCUMENT.replace(
+            "type: transport\n",
+            &format!("type: transport\n    dpddelay: {delay}\n"),
+        );
+        if victim == "command" {
+            document.push_str(&format!(
+                "- name: dummy7\n  type: dummy\n  state: up\n  mtu: {mtu}\n  ipv4:\n    enabled: false\n  ipv6:\n    enabled: false\n"
+            ));
+        }
+        world
+            .agent()
+            .put(&format!("/root/{name}.yaml"), 0o600, document.as_bytes())?;
+    }
+    let script = left
+        .shell(SCRIPT)
+        .env("VICTIM", victim)
+        .env("CALLS", calls)
+        .env("FIRST", "1")
+        .env("STEP", "1");
+    let said = script
+        .timeout(TIMEOUT)
+        .run()
+        .with_context(|| format!("killing the {victim} at {calls}"))?;
+    let killed = said.lines().filter(|line| line.ends_with(" yes")).count();
+    ensure!(killed > 5, "it was killed {killed} times only:\n{said}");
+    eprintln!("{victim} at {calls}: killed {killed} times\n{said}");
+    common::is_encrypted(world)
+}
