@@ -40,9 +40,8 @@ enum Task {
         /// How often each work is done; the median counts
         #[arg(long, default_value_t = 9)]
         runs: usize,
-        /// Only what needs no guest
-        #[arg(long)]
-        native: bool,
+        #[command(flatten)]
+        what: bench::What,
     },
     /// Start guests of the lab and run commands in them
     Lab {
@@ -55,7 +54,7 @@ fn main() -> ExitCode {
     let result = match Arguments::parse().task {
         Task::Test { lab } => checks::run(lab.as_deref()),
         Task::Demo { image } => demo::run(image),
-        Task::Bench { image, runs, native } => bench::run(image, runs, native),
+        Task::Bench { image, runs, what } => bench::run(image, runs, what),
         Task::Lab { command } => lab_command::run(command),
     };
     result.unwrap_or_else(|error| {

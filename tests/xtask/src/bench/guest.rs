@@ -12,7 +12,10 @@ use lab::image::Image;
 use lab::peer;
 use lab::world::{ADDCONN, BusMessage, WHACK, World};
 
-use super::{crowd, times::Times};
+use super::{
+    crowd,
+    times::{self, Row, Times},
+};
 
 /// How long idle processes are looked at.
 const IDLE_SECONDS: u32 = 20;
@@ -37,10 +40,6 @@ const PLAIN: [&str; 8] = [
 struct Results {
     /// With upstream's nmstatectl.
     apply: Times,
-    /// With `nmstate-ipsec apply`: a new connection, the same document again, and its removal.
-    ours_new: Times,
-    ours_again: Times,
-    ours_removed: Times,
     activate: Times,
     remove: Times,
     /// From the call that NetworkManager makes to the adapter's `Config`.
@@ -75,7 +74,6 @@ fn measure(world: &World, runs: usize, results: &mut Results) -> Result<()> {
     for run in 1..=runs {
         eprintln!("bench: run {run} of {runs}");
         ours(world, results).context("measuring ours")?;
-        transactions(world, results).context("measuring nmstate-ipsec apply")?;
         plain(world, results).context("measuring plain libreswan")?;
     }
     Ok(())
@@ -118,22 +116,6 @@ fn ours(world: &World, results: &mut Results) -> Result<()> {
     results.activated.add(since_the_call(&messages, is_activation)?);
     results.returned.add(return_of_pluto(world)?);
     results.remove.measure(|| left.apply(&removal))?;
-    settle(world)
-}
-
-/// The same connection with our own command.
-fn transactions(world: &World, results: &mut Results) -> Result<()> {
-    let left = world.left();
-    let (document, removal) = (Document::new(peer::PSK_DOCUMENT), peer::removal()?);
-    let apply = |document: &Document| left.apply_ours(document, &["--quiet"])?.checked();
-    results.ours_new.measure(|| apply(&document))?;
-    let before = left.spis()?;
-    results.ours_again.measure(|| apply(&document))?;
-    ensure!(
-        before == left.spis()?,
-        "the same document again has made other SAs"
-    );
-    results.ours_removed.measure(|| apply(&removal))?;
     settle(world)
 }
 
@@ -229,24 +211,11 @@ fn of_processes(world: &World) -> Result<Vec<String>> {
 }
 
 fn report(world: &World, runs: usize, results: &Results) -> Result<()> {
-    let versions = "NetworkManager --version | sed 's/^/NetworkManager /'; ipsec --version; nmstatectl --version; uname -sr";
-    let versions = world.left().shell(versions).run()?;
     println!("cargo xtask bench --image {} --runs {runs}", world.image());
-    println!("image {}: {}", world.image(), versions.trim().replace('\n', ", "));
-    println!("median of {runs} runs, ours and plain libreswan in turns, seconds under emulation\n");
-    println!(
-        "{:<46} {:>6} {:>13} {:>6} {:>13} {:>6}",
-        "work", "ours", "(range)", "plain", "(range)", "ratio"
-    );
+    times::print_head(world, runs)?;
     let (add, delete) = (&results.plain_add, &results.plain_delete);
     for (work, ours, plain) in [
         ("apply one connection (nmstatectl apply)", &results.apply, add),
-        (
-            "apply one connection (nmstate-ipsec apply)",
-            &results.ours_new,
-            add,
-        ),
-        ("- the same document again", &results.ours_again, add),
         ("activate it (nmcli connection up)", &results.activate, add),
         (
             "- of this from ConnectInteractive to Config",
@@ -264,20 +233,8 @@ fn report(world: &World, runs: usize, results: &Results) -> Result<()> {
             &results.remove,
             delete,
         ),
-        ("remove it (nmstate-ipsec apply)", &results.ours_removed, delete),
     ] {
-        let range = |times: &Times| {
-            let (least, most) = times.range();
-            format!("({least:.2}-{most:.2})")
-        };
-        let ratio = ours.median() / plain.median();
-        println!(
-            "{work:<46} {:>6.2} {:>13} {:>6.2} {:>13} {ratio:>6.2}",
-            ours.median(),
-            range(ours),
-            plain.median(),
-            range(plain)
-        );
+        Row { work, ours, plain }.print(None);
     }
     println!("\nplain: addconn --config -, whack --initiate, whack --delete, with our updown helper");
     for line in &results.of_processes {

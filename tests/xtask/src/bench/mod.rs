@@ -5,18 +5,36 @@ mod guest;
 mod native;
 mod process;
 mod times;
+mod transactions;
 
 use std::process::ExitCode;
 
 use anyhow::Result;
 use lab::image::Image;
 
-/// Measures the adapter on this machine and, unless `native` says that this is all, the whole in a guest.
-pub(crate) fn run(image: Image, runs: usize, native: bool) -> Result<ExitCode> {
-    native::run()?;
-    if !native {
+/// What is measured.
+#[derive(Clone, Copy, Debug, clap::Args)]
+pub(crate) struct What {
+    /// Only what needs no guest
+    #[arg(long)]
+    native: bool,
+    /// Only `nmstate-ipsec apply`, with few and with very many connections
+    #[arg(long, conflicts_with = "native")]
+    transactions: bool,
+}
+
+/// Measures the adapter on this machine and the whole in a guest, or what of that is asked for.
+pub(crate) fn run(image: Image, runs: usize, what: What) -> Result<ExitCode> {
+    if !what.transactions {
+        native::run()?;
         println!();
+    }
+    if !what.native && !what.transactions {
         guest::run(image, runs)?;
+        println!();
+    }
+    if !what.native {
+        transactions::run(image, runs)?;
     }
     Ok(ExitCode::SUCCESS)
 }

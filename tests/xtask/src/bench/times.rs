@@ -3,6 +3,49 @@
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
+use lab::world::World;
+
+/// A line of a table: ours, and what it is compared with.
+pub(super) struct Row<'a> {
+    pub(super) work: &'a str,
+    pub(super) ours: &'a Times,
+    pub(super) plain: &'a Times,
+}
+
+/// Prints what is measured on what, and what the columns are.
+pub(super) fn print_head(world: &World, runs: usize) -> Result<()> {
+    let versions = "NetworkManager --version | sed 's/^/NetworkManager /'; ipsec --version; nmstatectl --version; uname -sr";
+    let versions = world.left().shell(versions).run()?;
+    println!("image {}: {}", world.image(), versions.trim().replace('\n', ", "));
+    println!("median of {runs} runs, ours and plain libreswan in turns, seconds under emulation\n");
+    println!(
+        "{:<46} {:>6} {:>13} {:>6} {:>13} {:>6}",
+        "work", "ours", "(range)", "plain", "(range)", "ratio"
+    );
+    Ok(())
+}
+
+impl Row<'_> {
+    /// Prints the line; `most` is what the ratio is to be at most.
+    pub(super) fn print(&self, most: Option<f64>) {
+        let range = |times: &Times| {
+            let (least, most) = times.range();
+            format!("({least:.2}-{most:.2})")
+        };
+        let ratio = self.ours.median() / self.plain.median();
+        let most = most
+            .map(|most| format!("  (to be at most {most})"))
+            .unwrap_or_default();
+        println!(
+            "{:<46} {:>6.2} {:>13} {:>6.2} {:>13} {ratio:>6.2}{most}",
+            self.work,
+            self.ours.median(),
+            range(self.ours),
+            self.plain.median(),
+            range(self.plain)
+        );
+    }
+}
 
 #[derive(Default)]
 pub(super) struct Times(Vec<Duration>);

@@ -1,0 +1,312 @@
+//! `nmstate-ipsec apply` in a guest: against libreswan alone, and against itself with more connections.
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use lab::agent::{Output, wait_until};
+use lab::document::Document;
+use lab::image::Image;
+use lab::peer;
+use lab::world::{ADDCONN, Host, WHACK, World};
+
+use super::times::{self, Row, Times};
+
+/// How many connections come beside the first one.
+const FURTHER: usize = 10;
+
+/// How many connections are applied at once, to see what one costs among many.
+const CROWDS: [usize; 4] = [1, 10, 50, 200];
+
+/// How often each crowd is applied.
+const CROWD_RUNS: usize = 3;
+
+/// The most that two hundred connections may take under emulation.
+const PATIENCE: Duration = Duration::from_secs(1800);
+
+#[derive(Default)]
+struct Results {
+    plain_one: Times,
+    plain_further: Times,
+    plain_delete: Times,
+    one: Times,
+    again: Times,
+    mixed_again: Times,
+    upstream_show: Times,
+    refused: Times,
+    returned: Times,
+    further: Times,
+    removed: Times,
+}
+
+pub(super) fn run(image: Image, runs: usize) -> Result<()> {
+    let world = World::with_release(image)?;
+    let mut results = Results::default();
+    measure(&world, runs, &mut results).map_err(|error| world.explain("bench", error))?;
+    report(&world, runs, &results)?;
+    crowds(&world).map_err(|error| world.explain("bench", error))
+}
+
+fn measure(world: &World, runs: usize, results: &mut Results) -> Result<()> {
+    expect(world, FURTHER + 1)?;
+    for run in 1..=runs {
+        eprintln!("bench: run {run} of {runs}");
+        plain(world, results).context("measuring plain libreswan")?;
+        ours(world, results).context("measuring nmstate-ipsec apply")?;
+    }
+    Ok(())
+}
+
+/// The address behind right that the connection `number` leads to, from 1.
+fn behind(number: usize) -> String {
+    format!("198.18.{}.{}", number / 250, number % 250 + 1)
+}
+
+/// Has right expect the connections 1 to `count`, each with ids of its own, so that each negotiates for itself.
+fn expect(world: &World, count: usize) -> Result<()> {
+    let (left, right) = (world.left(), world.right());
+    for host in [left, right] {
+        host.set_psk(peer::PSK)?;
+    }
+    let mut config = String::new();
+    for number in 1..=count {
+        writeln!(
+            config,
+            "conn peer{number}\n left=192.0.2.252\n leftid=@right{number}.example.org\n leftsubnet={}/32\n \
+             right=192.0.2.251\n rightid=@left{number}.example.org\n authby=secret\n ikev2=insist",
+            behind(number)
+        )?;
+    }
+    load(right, "/run/right/pluto.ctl", &config, "peer", count)
+}
+
+/// Hands the connections `<prefix>1` to `<prefix><count>` of `config` to pluto.
+fn load(host: Host<'_>, socket: &str, config: &str, prefix: &str, count: usize) -> Result<()> {
+    let script = format!("{ADDCONN} --ctlsocket {socket} --config - $(seq -f {prefix}%g {count}) >/dev/null");
+    host.shell(&script)
+        .stdin(config.to_owned())
+        .timeout(PATIENCE)
+        .run()
+        .map(drop)
+}
+
+fn plain_config(count: usize) -> Result<String> {
+    let mut config = String::new();
+    for number in 1..=count {
+        writeln!(
+            config,
+            "conn plain{number}\n left=192.0.2.251\n leftid=@left{number}.example.org\n right=192.0.2.252\n \
+             rightid=@right{number}.example.org\n rightsubnet={}/32\n authby=secret\n ikev2=insist\n \
+             leftupdown=/usr/libexec/nm-libreswan-service-helper",
+            behind(number)
+        )?;
+    }
+    Ok(config)
+}
+
+/// Times `work` by the guest's own clock, so that it does not pay for the way into the guest.
+fn timed(host: Host<'_>, work: &str, stdin: String) -> Result<Duration> {
+    let script = format!("set -e; began=$(date +%s%N); {work}; ended=$(date +%s%N); echo $((ended - began))");
+    let said = host.shell(&script).stdin(stdin).timeout(PATIENCE).run()?;
+    let nanoseconds = said.trim().parse().with_context(|| format!("reading {said:?}"))?;
+    Ok(Duration::from_nanos(nanoseconds))
+}
+
+/// One connection, then all further ones at once, then all of them deleted at once.
+fn plain(world: &World, results: &mut Results) -> Result<()> {
+    let left = world.left();
+    let established = "grep -q 'established Child SA' /tmp/plain";
+    let one = format!(
+        "{ADDCONN} --config - plain1 >/dev/null; {WHACK} --name plain1 --initiate >/tmp/plain1; {established}1"
+    );
+    results.plain_one.add(timed(left, &one, plain_config(1)?)?);
+    let further = format!(
+        "{ADDCONN} --config - $(seq -f plain%g 2 {0}) >/dev/null
+        for n in $(seq 2 {0}); do {WHACK} --name plain$n --initiate >/tmp/plain$n & done; wait
+        for n in $(seq 2 {0}); do {established}$n; done",
+        FURTHER + 1
+    );
+    let time = timed(left, &further, plain_config(FURTHER + 1)?)?;
+    results.plain_further.add(time);
+    let delete = format!(
+        "for n in $(seq {}); do {WHACK} --name plain$n --delete >/dev/null & done; wait",
+        FURTHER + 1
+    );
+    results.plain_delete.add(timed(left, &delete, String::new())?);
+    settle(world)
+}
+
+/// The connections 1 to `count` as a document, `how` being further lines of each.
+fn document(count: usize, how: &str) -> Result<String> {
+    let mut text = String::from("interfaces:\n");
+    for number in 1..=count {
+        writeln!(
+            text,
+            "- name: ipsec_{number}\n  type: ipsec\n  libreswan:\n    left: 192.0.2.251\n    \
+             leftid: left{number}.example.org\n    leftmodecfgclient: false\n    right: 192.0.2.252\n    \
+             rightid: right{number}.example.org\n    rightsubnet: {}/32\n    psk: {}\n    ikev2: insist{how}",
+            behind(number),
+            peer::PSK
+        )?;
+    }
+    Ok(text)
+}
+
+fn removal(count: usize) -> Result<String> {
+    let mut text = String::from("interfaces:\n");
+    for number in 1..=count {
+        writeln!(text, "- name: ipsec_{number}\n  type: ipsec\n  state: absent")?;
+    }
+    Ok(text)
+}
+
+/// Applies a document and returns how long that took in the guest.
+fn apply(world: &World, document: &str) -> Result<Duration> {
+    let path = "/root/document.yaml";
+    world.agent().put(path, 0o600, document.as_bytes())?;
+    timed(
+        world.left(),
+        &format!("nmstate-ipsec apply --quiet {path}"),
+        String::new(),
+    )
+}
+
+fn ours(world: &World, results: &mut Results) -> Result<()> {
+    let left = world.left();
+    let one = document(1, "")?;
+    results.one.add(apply(world, &one)?);
+    let before = left.spis()?;
+    results.again.add(apply(world, &one)?);
+    let mixed = format!(
+        "{one}- name: dummy7\n  type: dummy\n  state: up\n  ipv4:\n    enabled: true\n    address:\n    - ip: 203.0.113.7\n      \
+         prefix-length: 24\n"
+    );
+    apply(world, &mixed)?;
+    results.mixed_again.add(apply(world, &mixed)?);
+    let show = timed(left, "nmstatectl show >/dev/null", String::new())?;
+    results.upstream_show.add(show);
+    ensure!(
+        before == left.spis()?,
+        "the same document again has made other SAs"
+    );
+    apply(
+        world,
+        "interfaces:\n- name: dummy7\n  type: dummy\n  state: absent\n",
+    )?;
+
+    refuse(world, &one, results)?;
+    let all = document(FURTHER + 1, "")?;
+    results.further.add(apply(world, &all)?);
+    let spis = left.spis()?.len();
+    ensure!(
+        spis == 2 * (FURTHER + 1),
+        "there are {spis} SAs after all were applied"
+    );
+    results.removed.add(apply(world, &removal(FURTHER + 1)?)?);
+    settle(world)
+}
+
+/// A change that the peer refuses: how long it takes in all, and from the verdict until the old tunnel is up again.
+fn refuse(world: &World, document: &str, results: &mut Results) -> Result<()> {
+    let left = world.left();
+    let wrong = Document::new(&document.replace(peer::PSK, "another key of the laboratory"));
+    let mut refused: Option<Output> = None;
+    results.refused.measure(|| {
+        refused = Some(left.apply_ours(&wrong, &["--quiet"])?);
+        Ok(())
+    })?;
+    ensure!(
+        refused.is_some_and(|refused| refused.status == 1),
+        "a wrong key was not refused"
+    );
+    let log = "journalctl -b -u nmstate-ipsecd -o short-unix --no-pager -n 50";
+    let mut returned = None;
+    wait_until("the old tunnel is up again", PATIENCE, || {
+        returned = return_in(&left.shell(log).run()?);
+        Ok(returned.map(drop))
+    })?;
+    results.returned.add(returned.context("the log has no return")?);
+    Ok(())
+}
+
+/// The time from the last failure to the connection that is up after it.
+fn return_in(log: &str) -> Option<Duration> {
+    let lines: Vec<&str> = log.lines().collect();
+    let failed = lines.iter().rposition(|line| line.contains("' failed: "))?;
+    let up = lines
+        .get(failed..)?
+        .iter()
+        .find(|line| line.ends_with("' is up"))?;
+    let time = |line: &str| line.split(' ').next()?.parse::<f64>().ok();
+    Duration::try_from_secs_f64(time(up)? - time(lines.get(failed)?)?).ok()
+}
+
+fn settle(world: &World) -> Result<()> {
+    world.left().await_empty_kernel()?;
+    let right = world.right();
+    wait_until("right has no SA", PATIENCE, || {
+        Ok(right.spis()?.is_empty().then_some(()))
+    })
+}
+
+fn report(world: &World, runs: usize, results: &Results) -> Result<()> {
+    println!(
+        "cargo xtask bench --transactions --image {} --runs {runs}",
+        world.image()
+    );
+    times::print_head(world, runs)?;
+    for (work, ours, plain, most) in [
+        ("one connection", &results.one, &results.plain_one, 1.5),
+        (
+            "the same document again",
+            &results.again,
+            &results.plain_one,
+            0.25,
+        ),
+        (
+            "the same, with a dummy interface (1)",
+            &results.mixed_again,
+            &results.upstream_show,
+            1.3,
+        ),
+        ("ten more", &results.further, &results.plain_further, 1.25),
+        (
+            "after a refused change: the old tunnel (2)",
+            &results.returned,
+            &results.plain_one,
+            1.5,
+        ),
+        ("remove eleven", &results.removed, &results.plain_delete, 1.3),
+    ] {
+        Row { work, ours, plain }.print(Some(most));
+    }
+    println!(
+        "\n(1) against nmstatectl show  (2) from the verdict; the whole command {:.2} s",
+        results.refused.median()
+    );
+    Ok(())
+}
+
+/// What one of very many connections costs.
+fn crowds(world: &World) -> Result<()> {
+    let most = CROWDS.into_iter().max().unwrap_or_default();
+    expect(world, most)?;
+    println!("\nconnections  seconds, all  (range)        seconds, each");
+    for count in CROWDS {
+        let mut times = Times::default();
+        for _ in 0..CROWD_RUNS {
+            times.add(apply(world, &document(count, "")?)?);
+            let spis = world.left().spis()?.len();
+            ensure!(spis == 2 * count, "there are {spis} SAs of {count} connections");
+            apply(world, &removal(count)?)?;
+            settle(world)?;
+        }
+        let (least, longest) = times.range();
+        println!(
+            "{count:>11}  {:>12.2}  ({least:.2}-{longest:.2})  {:>13.2}",
+            times.median(),
+            times.median() / count as f64
+        );
+    }
+    Ok(())
+}
