@@ -7,7 +7,7 @@ use std::{io, net::IpAddr, time::Duration};
 
 use nix::sys::socket::SockaddrStorage;
 use nmstate_ipsec_core::{
-    connection::{Connection, Family, HostAddress, YesNo},
+    connection::{Connection, Family, HostAddress, IpsecInterface, YesNo},
     reason::Reason,
     render::{LeftEnd, ResolvedEnds, RightEnd},
 };
@@ -37,8 +37,8 @@ pub async fn ends(connection: &Connection) -> Result<ResolvedEnds, Reason> {
 }
 
 /// Ends when a name, or an interface, in `connection` no longer leads to the address in `ends`, or when the host no longer
-/// has the address `me` that the tunnel comes from, unless IKE may move it (`mobike`). That is asked when `addresses`
-/// tells of a change of the host's own, and names now and then: the DNS tells nobody of a change.
+/// has the address `me` that the tunnel comes from, unless IKE may move it (`mobike`), or the virtual device. That is asked
+/// when `addresses` tells of a change of the host's own, and names now and then: the DNS tells nobody of a change.
 pub async fn until_moved(
     connection: &Connection,
     ends: &ResolvedEnds,
@@ -48,6 +48,7 @@ pub async fn until_moved(
     let is_fixed = |end: &HostAddress| !matches!(end, HostAddress::Name(_) | HostAddress::Interface(_));
     let looks_up = !is_fixed(&connection.left) || !is_fixed(&connection.right);
     let me = me.filter(|_| connection.mobike != Some(YesNo::Yes));
+    let device = connection.ipsec_interface.and_then(IpsecInterface::device_name);
     let mut changes = addresses.subscribe();
     let (left, right) = (ends.left.address(), ends.right.address());
     loop {
@@ -60,6 +61,11 @@ pub async fn until_moved(
             && of_host().is_ok_and(|addresses| !addresses.contains(&me))
         {
             return tracing::warn!("this host no longer has the address {me}");
+        }
+        if let Some(device) = &device
+            && nix::net::if_::if_nametoindex(device.as_str()) == Err(nix::Error::ENODEV)
+        {
+            return tracing::warn!("the device {device} has been removed");
         }
         for (key, end, address) in [
             ("left", &connection.left, left),

@@ -65,7 +65,7 @@ pub struct Host {
     pub recheck: Notify,
     /// Why connections failed lately.
     pub history: History,
-    /// Tells that an address of the host has come or gone.
+    /// Tells that an address or a device of the host has come or gone.
     pub addresses: watch::Sender<()>,
     /// Whoever is told of the connections.
     pub networkmanager: NetworkManager,
@@ -198,7 +198,9 @@ impl Registry {
                 lasting("pluto", || process::watch(&host.started, tell)).await;
             }
         };
-        let addresses = lasting("the host's addresses", || addresses::watch(&host.addresses));
+        let addresses = lasting("the host's addresses and devices", || {
+            addresses::watch(&host.addresses)
+        });
         let is_ours = |uuid: &str| {
             let entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
             entries.keys().any(|known| known.as_str() == uuid)

@@ -6,7 +6,7 @@ use anyhow::{Context, Result, ensure};
 use lab::agent::wait_until;
 use lab::peer;
 use lab::profile::Profile;
-use lab::world::{LEFT_V4, RIGHT_V4, World};
+use lab::world::{BEHIND_V4, LEFT_V4, RIGHT_V4, World};
 
 use crate::common;
 
@@ -224,6 +224,7 @@ pub(crate) fn devices_go(world: &World) -> Result<()> {
     let profile = profile_with_device(world)?;
     let systemctl = |arguments: &[&str]| left.command([&["systemctl"], arguments].concat()).run();
     profile.add(left)?;
+    comes_back(world, &profile)?;
     for cannot in [
         "hangs",
         "is killed and stays away",
@@ -431,6 +432,20 @@ fn profile_with_device(world: &World) -> Result<Profile> {
     let data = "left=192.0.2.251, leftid=@left.example.org, right=192.0.2.252, rightid=@right.example.org, \
                 ikev2=insist, leftmodecfgclient=no, rightsubnet=198.51.100.0/24, ipsec-interface=5";
     Ok(Profile::new("device", data).secret("pskvalue", peer::PSK))
+}
+
+/// Somebody removes the device under the tunnel: it comes back, and what is routed into it is encrypted again.
+fn comes_back(world: &World, profile: &Profile) -> Result<()> {
+    let left = world.left();
+    comes_up(world, profile)?;
+    left.command(["ip", "link", "del", "ipsec5"]).run()?;
+    wait_until("the device is there again", TIMEOUT, || {
+        Ok(devices(world)?.contains("ipsec5").then_some(()))
+    })?;
+    common::await_state(left, "device", "activated")?;
+    common::is_encrypted_to(world, BEHIND_V4, (LEFT_V4, RIGHT_V4))?;
+    profile.down(left)?;
+    left.await_empty_kernel()
 }
 
 fn comes_up(world: &World, profile: &Profile) -> Result<()> {
