@@ -74,7 +74,7 @@ impl Transactions {
     /// Waits until NetworkManager no longer has the checkpoint.
     async fn gone(&self, checkpoint: &str) -> zbus::Result<()> {
         // Only a proxy that keeps properties hears of their changes.
-        let manager = ManagerProxy::new(&self.profiles.0).await?;
+        let manager = ManagerProxy::new(&self.profiles.bus).await?;
         let mut changes = manager.receive_checkpoints_changed().await;
         let has_it = |known: Vec<OwnedObjectPath>| known.iter().any(|known| known.as_str() == checkpoint);
         let mut is_there = has_it(manager.checkpoints().await?);

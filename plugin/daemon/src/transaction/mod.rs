@@ -74,7 +74,7 @@ impl Transactions {
     pub fn new(registry: Arc<Registry>, bus: Connection, state_dir: &Path) -> Self {
         Self {
             registry,
-            profiles: Profiles(bus),
+            profiles: Profiles::new(bus),
             journal: Journal::new(state_dir),
             retries: Retries::default(),
             turn: Arc::default(),

@@ -1,8 +1,13 @@
 //! NetworkManager's profiles and activations, by UUID.
 
-use std::{collections::HashSet, future::ready, time::Duration};
+use std::{
+    collections::{HashMap, HashSet},
+    future::ready,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
-use futures_util::{Stream, StreamExt};
+use futures_util::{Stream, StreamExt, stream};
 use nmstate_ipsec_core::{contract, daemon_api::Dictionary, plan::Stored, profile::Settings};
 use zbus::{
     Connection,
@@ -26,6 +31,9 @@ const BY_THE_USER: u32 = 2;
 /// How long NetworkManager and our daemon may take to take a connection down.
 const DOWN_TIME_OUT: Duration = Duration::from_secs(30);
 
+/// Most questions that NetworkManager is asked at once.
+const AT_ONCE: usize = 16;
+
 /// How often a NetworkManager that is starting is asked.
 const STARTING_STEP: Duration = Duration::from_millis(200);
 
@@ -48,9 +56,32 @@ const NAME: &str = "org.freedesktop.NetworkManager";
 
 /// NetworkManager's profiles.
 #[derive(Debug, Clone)]
-pub(super) struct Profiles(pub(super) Connection);
+pub(super) struct Profiles {
+    pub(super) bus: Connection,
+    known: Arc<Mutex<Known>>,
+}
+
+/// What does not change of active connections, so that very many of them are not asked each time.
+#[derive(Debug, Default)]
+struct Known {
+    /// The NetworkManager that they are of; another one counts anew.
+    owner: String,
+    /// UUIDs of VPNs by path; of other connections there is none.
+    vpns: HashMap<OwnedObjectPath, Option<String>>,
+}
+
+/// An activation that is up or on its way there.
+type Running = (OwnedObjectPath, ActiveConnectionProxy<'static>);
 
 impl Profiles {
+    /// Those of the NetworkManager on `bus`.
+    pub(super) fn new(bus: Connection) -> Self {
+        Self {
+            bus,
+            known: Arc::default(),
+        }
+    }
+
     pub(super) async fn manager(&self) -> zbus::Result<ManagerProxy<'static>> {
         self.at(ObjectPath::from_static_str_unchecked("/org/freedesktop/NetworkManager").into())
             .await
@@ -58,26 +89,32 @@ impl Profiles {
 
     /// libreswan's profiles with these names, secrets included; of one name the one that was active last comes first.
     pub(super) async fn named(&self, names: &HashSet<&str>) -> zbus::Result<Vec<Stored>> {
-        let active = self.active().await?;
-        let settings = SettingsProxy::builder(&self.0)
+        let settings = SettingsProxy::builder(&self.bus)
             .cache_properties(CacheProperties::No)
             .build()
             .await?;
+        let vpns = self.vpns().await?;
+        let mut asked = stream::iter(settings.list_connections().await?)
+            .map(async |path| {
+                let profile: SettingsConnectionProxy<'_> = self.at(path).await?;
+                // It may have gone since.
+                let Ok(mut settings) = profile.get_settings().await else {
+                    return Ok(None);
+                };
+                if !names.contains(text(&settings, "connection", "id")) || !is_libreswan(&settings) {
+                    return Ok(None);
+                }
+                fill_in_secrets(&profile, &mut settings).await?;
+                let uuid = text(&settings, "connection", "uuid");
+                let is_active = !self.running(&vpns, uuid).await?.is_empty();
+                Ok::<_, zbus::Error>(Some(Stored { settings, is_active }))
+            })
+            .buffered(AT_ONCE);
         let mut found = Vec::new();
-        for path in settings.list_connections().await? {
-            let profile: SettingsConnectionProxy<'_> = self.at(path).await?;
-            // It may have gone since.
-            let Ok(mut settings) = profile.get_settings().await else {
-                continue;
-            };
-            if !names.contains(text(&settings, "connection", "id")) || !is_libreswan(&settings) {
-                continue;
-            }
-            fill_in_secrets(&profile, &mut settings).await?;
-            let uuid = text(&settings, "connection", "uuid");
-            let is_active = active.iter().any(|(_, known)| known == uuid);
-            found.push(Stored { settings, is_active });
+        while let Some(stored) = asked.next().await {
+            found.extend(stored?);
         }
+        drop(asked);
         found.sort_by_key(|stored| std::cmp::Reverse(timestamp(&stored.settings)));
         Ok(found)
     }
@@ -89,7 +126,7 @@ impl Profiles {
     pub(super) async fn networkmanager(&self, time_out: Duration) -> zbus::Result<()> {
         let answers = async {
             loop {
-                let settings = SettingsProxy::new(&self.0).await?;
+                let settings = SettingsProxy::new(&self.bus).await?;
                 match settings.list_connections().await {
                     Ok(_) => return Ok(()),
                     Err(error) => tracing::debug!("NetworkManager does not answer yet: {error}"),
@@ -98,7 +135,7 @@ impl Profiles {
             }
         };
         let mut answers = Box::pin(answers);
-        let bus = DBusProxy::new(&self.0).await?;
+        let bus = DBusProxy::new(&self.bus).await?;
         for _ in 0..STARTING_PATIENCE {
             if let Ok(answers) = tokio::time::timeout(time_out, &mut answers).await {
                 return answers;
@@ -112,7 +149,7 @@ impl Profiles {
 
     /// NetworkManager's arrivals on the bus from now on.
     pub(super) async fn networkmanager_comes(&self) -> zbus::Result<impl Stream<Item = ()> + use<>> {
-        let bus = DBusProxy::new(&self.0).await?;
+        let bus = DBusProxy::new(&self.bus).await?;
         let changes = bus.receive_name_owner_changed_with_args(&[(0, NAME)]).await?;
         let is_arrival =
             |change: &NameOwnerChanged| change.args().is_ok_and(|change| change.new_owner().is_some());
@@ -128,7 +165,7 @@ impl Profiles {
     /// libreswan's profiles that are active or on their way there, with their UUIDs.
     pub(super) async fn active_profiles(&self) -> zbus::Result<Vec<(String, Settings)>> {
         let mut found = Vec::new();
-        for (_, uuid) in self.active().await? {
+        for uuid in self.active().await? {
             if let Some(settings) = self.find(&uuid).await?.filter(is_libreswan) {
                 found.push((uuid, settings));
             }
@@ -155,7 +192,7 @@ impl Profiles {
                 .await
                 .map(drop),
             None => {
-                let all = SettingsProxy::new(&self.0).await?;
+                let all = SettingsProxy::new(&self.bus).await?;
                 all.add_connection2(settings, flags, Dictionary::new())
                     .await
                     .map(drop)
@@ -175,22 +212,16 @@ impl Profiles {
     /// Has NetworkManager take the connection down, without waiting for that: the next activation may begin, and our
     /// daemon sees to it that the two do not meet.
     pub(super) async fn begin_down(&self, uuid: &str) -> zbus::Result<()> {
-        for (path, known) in self.active().await? {
-            if known == uuid {
-                // It may have gone by itself.
-                let _ = self.manager().await?.deactivate_connection(&path).await;
-            }
+        for (path, _) in self.activations(uuid).await? {
+            // It may have gone by itself.
+            let _ = self.manager().await?.deactivate_connection(&path).await;
         }
         Ok(())
     }
 
     /// Takes the connection down and waits until it is.
     pub(super) async fn take_down(&self, uuid: &str) -> zbus::Result<()> {
-        for (path, known) in self.active().await? {
-            if known != uuid {
-                continue;
-            }
-            let active: ActiveConnectionProxy<'_> = self.at(path.clone()).await?;
+        for (path, active) in self.activations(uuid).await? {
             let mut changes = active.receive_state_changed().await?;
             if self.manager().await?.deactivate_connection(&path).await.is_err() {
                 continue;
@@ -221,7 +252,7 @@ impl Profiles {
     pub(super) async fn begin_up(&self, uuid: &str, base: Option<&str>) -> zbus::Result<OwnedObjectPath> {
         let none = ObjectPath::from_static_str_unchecked("/");
         let manager = self.manager().await?;
-        let profile = SettingsProxy::new(&self.0)
+        let profile = SettingsProxy::new(&self.bus)
             .await?
             .get_connection_by_uuid(uuid)
             .await?;
@@ -237,6 +268,11 @@ impl Profiles {
 
     /// Waits until the activation is over, which it also is when NetworkManager is another one.
     pub(super) async fn end_of(&self, activation: &OwnedObjectPath) -> zbus::Result<Ended> {
+        let active: ActiveConnectionProxy<'_> = self.at(activation.clone()).await?;
+        // Usual where nothing changes, and then there is nothing to listen to.
+        if active.state().await.is_ok_and(|state| state == ACTIVATED) {
+            return Ok(Ended::Up);
+        }
         let mut came = Box::pin(self.networkmanager_comes().await?);
         tokio::select! {
             ended = self.end_told(activation) => ended,
@@ -266,34 +302,82 @@ impl Profiles {
 
     /// The activation of the profile, if there is one.
     pub(super) async fn activation(&self, uuid: &str) -> zbus::Result<Option<OwnedObjectPath>> {
-        let active = self.active().await?;
-        Ok(active
-            .into_iter()
-            .find(|(_, known)| known == uuid)
-            .map(|(path, _)| path))
+        let activations = self.activations(uuid).await?;
+        Ok(activations.into_iter().next().map(|(path, _)| path))
     }
 
-    /// VPN connections that are active or on their way there, with their UUIDs.
-    async fn active(&self) -> zbus::Result<Vec<(OwnedObjectPath, String)>> {
+    /// The activations of the profile that are up or on their way there.
+    async fn activations(&self, uuid: &str) -> zbus::Result<Vec<Running>> {
+        self.running(&self.vpns().await?, uuid).await
+    }
+
+    /// The same among `vpns`.
+    async fn running(&self, vpns: &[(OwnedObjectPath, String)], uuid: &str) -> zbus::Result<Vec<Running>> {
         let mut found = Vec::new();
-        for path in self.manager().await?.active_connections().await? {
+        for (path, _) in vpns.iter().filter(|(_, known)| known == uuid) {
             let active: ActiveConnectionProxy<'_> = self.at(path.clone()).await?;
             // One that cannot be asked any more has gone meanwhile.
-            let Ok(kind) = active.type_().await else { continue };
-            if kind != "vpn" {
-                continue;
-            }
-            if let (Ok(uuid), Ok(state)) = (active.uuid().await, active.state().await)
-                && state <= ACTIVATED
-            {
-                found.push((path, uuid));
+            if active.state().await.is_ok_and(|state| state <= ACTIVATED) {
+                found.push((path.clone(), active));
             }
         }
         Ok(found)
     }
 
+    /// The UUIDs of VPN connections that are active or on their way there.
+    async fn active(&self) -> zbus::Result<Vec<String>> {
+        let mut found = Vec::new();
+        for (path, uuid) in self.vpns().await? {
+            let active: ActiveConnectionProxy<'_> = self.at(path).await?;
+            if active.state().await.is_ok_and(|state| state <= ACTIVATED) {
+                found.push(uuid);
+            }
+        }
+        Ok(found)
+    }
+
+    /// All active VPN connections with their UUIDs, also those on their way down.
+    async fn vpns(&self) -> zbus::Result<Vec<(OwnedObjectPath, String)>> {
+        let bus = DBusProxy::builder(&self.bus)
+            .cache_properties(CacheProperties::No)
+            .build()
+            .await?;
+        let owner = bus.get_name_owner(NAME.try_into()?).await?.to_string();
+        let paths = self.manager().await?.active_connections().await?;
+        let unknown: Vec<OwnedObjectPath> = {
+            let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+            if known.owner != owner {
+                *known = Known {
+                    owner,
+                    vpns: HashMap::new(),
+                };
+            }
+            known.vpns.retain(|path, _| paths.contains(path));
+            let unknown = paths.iter().filter(|path| !known.vpns.contains_key(*path));
+            unknown.cloned().collect()
+        };
+        let mut asked = stream::iter(unknown)
+            .map(async |path| {
+                let active: ActiveConnectionProxy<'_> = self.at(path.clone()).await?;
+                let is_vpn = active.type_().await? == "vpn";
+                let uuid = if is_vpn { Some(active.uuid().await?) } else { None };
+                Ok::<_, zbus::Error>((path, uuid))
+            })
+            .buffer_unordered(AT_ONCE);
+        while let Some(told) = asked.next().await {
+            // One that cannot be asked any more has gone meanwhile.
+            if let Ok((path, uuid)) = told {
+                let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+                known.vpns.insert(path, uuid);
+            }
+        }
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let uuid = |path: OwnedObjectPath| Some((path.clone(), known.vpns.get(&path)?.clone()?));
+        Ok(paths.into_iter().filter_map(uuid).collect())
+    }
+
     async fn profile(&self, uuid: &str) -> zbus::Result<Option<SettingsConnectionProxy<'static>>> {
-        let all = SettingsProxy::new(&self.0).await?;
+        let all = SettingsProxy::new(&self.bus).await?;
         match all.get_connection_by_uuid(uuid).await {
             Ok(path) => self.at(path).await.map(Some),
             Err(zbus::Error::MethodError(name, ..)) if name.ends_with(".InvalidConnection") => Ok(None),
@@ -305,7 +389,7 @@ impl Profiles {
         &self,
         path: OwnedObjectPath,
     ) -> zbus::Result<P> {
-        zbus::proxy::Builder::new(&self.0)
+        zbus::proxy::Builder::new(&self.bus)
             .path(path)?
             .cache_properties(CacheProperties::No)
             .build()

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use lab::image::Image;
 use lab::peer::{self, PSK_DOCUMENT};
 use lab::world::World;
 
@@ -18,7 +19,8 @@ const MESSAGES: &str = "sendmsg";
 const PROGRAMS: &str = "clone,clone3,vfork,fork";
 
 /// The daemon is killed before each message that it sends while a document is applied, and so after the one before it:
-/// the host has the old document or the new one, as a whole, with its tunnel up.
+/// the host has the old document or the new one, as a whole, with its tunnel up. Each image has every other of them; with
+/// `LAB_EVERY_CALL=1` in the environment it has all.
 pub(crate) fn daemon_at_messages(world: &World) -> Result<()> {
     killed(world, "daemon", MESSAGES)
 }
@@ -50,18 +52,23 @@ fn killed(world: &World, victim: &str, calls: &str) -> Result<()> {
             .agent()
             .put(&format!("/root/{name}.yaml"), 0o600, document.as_bytes())?;
     }
+    let (first, step) = match world.image() {
+        _ if std::env::var("LAB_EVERY_CALL").is_ok_and(|every| every == "1") => ("1", "1"),
+        Image::Trixie => ("1", "2"),
+        Image::Bookworm => ("2", "2"),
+    };
     let script = left
         .shell(SCRIPT)
         .env("VICTIM", victim)
         .env("CALLS", calls)
-        .env("FIRST", "1")
-        .env("STEP", "1");
+        .env("FIRST", first)
+        .env("STEP", step);
     let said = script
         .timeout(TIMEOUT)
         .run()
         .with_context(|| format!("killing the {victim} at {calls}"))?;
     let killed = said.lines().filter(|line| line.ends_with(" yes")).count();
-    ensure!(killed > 5, "it was killed {killed} times only:\n{said}");
+    ensure!(killed > 1, "it was killed {killed} times only:\n{said}");
     eprintln!("{victim} at {calls}: killed {killed} times\n{said}");
     common::is_encrypted(world)
 }
