@@ -5,6 +5,7 @@ pub mod check;
 mod checkpoint;
 pub mod command;
 mod declarations;
+mod difference;
 pub mod document;
 pub mod ipsec_conf;
 mod report;

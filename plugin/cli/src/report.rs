@@ -3,7 +3,7 @@
 use nmstate_ipsec_core::daemon_api::{Applied, Outcome};
 use serde_json::{Value, json};
 
-use crate::document::Document;
+use crate::{difference, document::Document};
 
 /// Says what was done; a warning goes to standard error.
 pub(crate) fn applied(document: &Document, applied: &Applied, json: bool, quiet: bool) {
@@ -16,25 +16,6 @@ pub(crate) fn applied(document: &Document, applied: &Applied, json: bool, quiet:
         } else if !json && !quiet {
             println!("{}", line(outcome));
         }
-    }
-}
-
-/// Says what would be done.
-pub(crate) fn planned(document: &Document, planned: &Applied, json: bool) {
-    if json {
-        return println!("{}", for_programs(document, planned));
-    }
-    for outcome in &planned.outcomes {
-        let verb = match outcome.action.as_str() {
-            "created" => "+ would be created",
-            "modified" => "~ would be modified",
-            "activated" => "^ would be brought up",
-            "taken-down" => "v would be taken down",
-            "removed" => "- would be removed",
-            _ => "= stays as it is",
-        };
-        let (sign, verb) = verb.split_once(' ').unwrap_or((verb, ""));
-        println!("{sign} {}: {verb}{}", outcome.name, changes(outcome));
     }
 }
 
@@ -72,14 +53,17 @@ fn line(outcome: &Outcome) -> String {
     format!("{}: {done}{}", outcome.name, changes(outcome))
 }
 
+/// The keys that were changed; of a connection that comes or goes that is all of them.
 fn changes(outcome: &Outcome) -> String {
-    if outcome.changes.is_empty() {
+    if outcome.action != "modified" || outcome.changes.is_empty() {
         return String::new();
     }
-    format!(" ({})", outcome.changes.join(", "))
+    let keys: Vec<&str> = outcome.changes.iter().map(|change| change.key.as_str()).collect();
+    format!(" ({})", keys.join(", "))
 }
 
-fn for_programs(document: &Document, applied: &Applied) -> Value {
+/// What was done, or would be.
+pub(crate) fn for_programs(document: &Document, applied: &Applied) -> Value {
     let connection = |outcome: &Outcome| {
         json!({
             "name": outcome.name,
@@ -88,7 +72,7 @@ fn for_programs(document: &Document, applied: &Applied) -> Value {
             "state": outcome.state,
             "code": outcome.code,
             "text": outcome.text,
-            "changes": outcome.changes,
+            "changes": difference::changes(&outcome.changes),
         })
     };
     json!({

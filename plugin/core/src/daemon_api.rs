@@ -90,8 +90,23 @@ pub struct Outcome {
     pub code: String,
     /// The reason: what failed, on what, why, and what to do next.
     pub text: String,
-    /// What has changed: the keys of the profile, `vpn.data.right` say, without their values.
-    pub changes: Vec<String>,
+    /// What has changed: the keys of the profile.
+    pub changes: Vec<Change>,
+}
+
+/// A key of a profile that differs.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, Type)]
+pub struct Change {
+    /// The key, `vpn.data.right` say.
+    pub key: String,
+    /// How it differs: `added`, `removed` or `changed`.
+    pub kind: String,
+    /// What it was; empty if it was not there or is hidden.
+    pub before: String,
+    /// What it is to be; empty if it goes or is hidden.
+    pub after: String,
+    /// Whether the values are a secret, or may be, and are not told.
+    pub is_hidden: bool,
 }
 
 /// What came of declarations.

@@ -9,6 +9,7 @@ use super::{Fault, daemon, selected};
 use crate::{
     args::Apply,
     checkpoint, declarations,
+    difference::{self, Difference},
     document::{Document, IpsecInterface},
     report,
 };
@@ -23,10 +24,7 @@ pub(super) async fn run(arguments: Apply) -> Result<(), Fault> {
     let daemon = daemon().await?;
     for (document, other) in documents.iter().zip(others) {
         if arguments.dry_run {
-            let planned = daemon
-                .apply(&dry_run(), &declarations::of(&document.state))
-                .await?;
-            report::planned(document, &planned, arguments.json);
+            look(&daemon, document, other.as_ref(), arguments.json).await?;
         } else {
             one(&arguments, &daemon, document, other).await?;
         }
@@ -34,12 +32,29 @@ pub(super) async fn run(arguments: Apply) -> Result<(), Fault> {
     Ok(())
 }
 
-/// What tells the plan and does nothing.
-pub(super) fn dry_run() -> ApplyOptions {
-    ApplyOptions {
+/// Shows what a document would change, and changes nothing.
+pub(super) async fn look(
+    daemon: &TransactionsProxy<'static>,
+    document: &Document,
+    other: Option<&NetworkState>,
+    json: bool,
+) -> Result<(), Fault> {
+    let options = ApplyOptions {
         dry_run: true,
         ..ApplyOptions::default()
-    }
+    };
+    let planned = daemon.apply(&options, &declarations::of(&document.state)).await?;
+    let others = match other {
+        Some(other) => difference::of_other(document, other).await?,
+        None => Vec::new(),
+    };
+    let difference = Difference {
+        document,
+        planned,
+        others,
+    };
+    difference.show(json);
+    Ok(())
 }
 
 async fn one(

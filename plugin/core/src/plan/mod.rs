@@ -1,12 +1,14 @@
 //! What the ipsec interfaces of a document ask of NetworkManager's profiles, as a pure function.
 
-use std::collections::{BTreeSet, HashMap};
+mod changes;
+
+use std::collections::HashMap;
 
 use zbus::zvariant::{OwnedValue, Value};
 
 use crate::{
     contract,
-    daemon_api::Declaration,
+    daemon_api::{Change, Declaration},
     profile::{InvalidProfile, Profile, Settings},
 };
 
@@ -76,39 +78,10 @@ impl Step {
         }
     }
 
-    /// The keys that differ between what the profile is and what it is to be, without their values: `vpn.data.right`.
-    pub fn changes(&self) -> Vec<String> {
-        let (Some(before), Some(after)) = (&self.before, &self.after) else {
-            return Vec::new();
-        };
-        let (before, after) = (flat(before), flat(after));
-        let keys: BTreeSet<&String> = before.keys().chain(after.keys()).collect();
-        let differ = keys.into_iter().filter(|key| before.get(*key) != after.get(*key));
-        differ.cloned().collect()
+    /// The keys that differ between what the profile is and what it is to be.
+    pub fn changes(&self) -> Vec<Change> {
+        changes::between(self.before.as_ref(), self.after.as_ref())
     }
-}
-
-/// Every value by its place; the entries of `vpn.data` and `vpn.secrets` each for itself.
-fn flat(settings: &Settings) -> HashMap<String, OwnedValue> {
-    let mut values = HashMap::new();
-    for (name, keys) in copy(settings) {
-        for (key, value) in keys {
-            let place = format!("{name}.{key}");
-            let entries = value
-                .try_clone()
-                .ok()
-                .and_then(|value| HashMap::<String, String>::try_from(value).ok());
-            match entries {
-                Some(entries) => {
-                    for (entry, value) in entries {
-                        insert(&mut values, &format!("{place}.{entry}"), Value::from(value));
-                    }
-                }
-                None => drop(values.insert(place, value)),
-            }
-        }
-    }
-    values
 }
 
 /// A declaration that cannot be carried out.

@@ -165,3 +165,57 @@ fn faults_are_found_before_anything_is_planned() {
     let twice = [declaration("a", "up"), declaration("a", "absent")];
     assert!(matches!(planned(&twice, &[]), Err(PlanError::Twice { .. })));
 }
+
+#[test]
+fn changes_have_both_values_unless_they_may_be_secret() {
+    let mut before = declaration("a", "up");
+    before.data.insert("dpddelay".into(), "30".into());
+    before.data.insert("psk".into(), "misplaced sesame".into());
+    let mut wanted = declaration("a", "up");
+    wanted.data.insert("right".into(), "192.0.2.9".into());
+    wanted.data.insert("type".into(), "transport".into());
+    wanted.secrets.insert("pskvalue".into(), "another sesame".into());
+    wanted.ip4_method = "auto".into();
+    let steps = planned(&[wanted], &[stored(&before, UUID, true)]).unwrap();
+    let told: Vec<_> = steps[0].changes().iter().map(told).collect();
+    assert_eq!(
+        told,
+        [
+            "ipv4.method changed 'disabled' 'auto' false",
+            "vpn.data.dpddelay removed '30' '' false",
+            "vpn.data.psk removed '' '' true",
+            "vpn.data.right changed '192.0.2.2' '192.0.2.9' false",
+            "vpn.data.type added '' 'transport' false",
+            "vpn.secrets.pskvalue changed '' '' true",
+        ]
+    );
+    assert!(!format!("{:?}", steps[0].changes()).contains("sesame"));
+}
+
+#[test]
+fn of_what_comes_or_goes_only_what_was_declared_is_told() {
+    let wanted = declaration("a", "up");
+    let keys = |steps: Vec<Step>| -> Vec<String> { steps[0].changes().iter().map(told).collect() };
+    assert_eq!(
+        keys(planned(std::slice::from_ref(&wanted), &[]).unwrap()),
+        [
+            "ipv4.method added '' 'disabled' false",
+            "ipv6.method added '' 'disabled' false",
+            "vpn.data.ikev2 added '' 'insist' false",
+            "vpn.data.left added '' '192.0.2.1' false",
+            "vpn.data.right added '' '192.0.2.2' false",
+            "vpn.secrets.pskvalue added '' '' true",
+        ]
+    );
+    let gone = planned(&[declaration("a", "absent")], &[stored(&wanted, UUID, true)]).unwrap();
+    assert!(keys(gone).contains(&"vpn.data.right removed '192.0.2.2' '' false".to_owned()));
+    let kept = planned(std::slice::from_ref(&wanted), &[stored(&wanted, UUID, true)]).unwrap();
+    assert!(keys(kept).is_empty());
+}
+
+fn told(change: &Change) -> String {
+    format!(
+        "{} {} '{}' '{}' {}",
+        change.key, change.kind, change.before, change.after, change.is_hidden
+    )
+}
