@@ -101,6 +101,9 @@ pub struct Diff {
 pub struct Status {
     /// The interface; all that were asked for since nmstate-ipsecd was started without
     pub name: Option<String>,
+    /// Show it again whenever something changes, until interrupted
+    #[arg(short, long)]
+    pub watch: bool,
     /// For programs
     #[arg(long)]
     pub json: bool,

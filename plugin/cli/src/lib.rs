@@ -8,4 +8,6 @@ mod declarations;
 mod difference;
 pub mod document;
 pub mod ipsec_conf;
+mod phase;
 mod report;
+mod terminal;

@@ -193,6 +193,38 @@ pub struct SaStatus {
     pub packets: u64,
     /// Since when it is there, in seconds since 1970.
     pub since: u64,
+    /// When it has carried its first packet, in seconds since 1970; 0 if it has carried none.
+    pub used_since: u64,
+    /// What the kernel asks for a new one at.
+    pub soft: SaLimits,
+    /// What the kernel removes it at.
+    pub hard: SaLimits,
+}
+
+/// How much an SA may carry, and for how long, as the kernel has it; 0 is no limit.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, Type)]
+pub struct SaLimits {
+    /// Seconds since it is there.
+    pub seconds: u64,
+    /// Seconds since its first packet.
+    pub used_seconds: u64,
+    /// Bytes.
+    pub bytes: u64,
+    /// Packets.
+    pub packets: u64,
+}
+
+/// What pluto will do about an SA that it has negotiated, and when.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Type)]
+pub struct SaTimer {
+    /// `ike` or `child`.
+    pub kind: String,
+    /// pluto's number of the SA: that of `#4`.
+    pub number: u32,
+    /// What is due: `rekey`, `replace` (it is negotiated anew from its beginning) or `expire`.
+    pub event: String,
+    /// In so many seconds.
+    pub seconds: u64,
 }
 
 /// What a connection is doing.
@@ -209,6 +241,8 @@ pub struct ConnectionStatus {
     pub since: u64,
     /// Tries that have failed since the tunnel was lost.
     pub failed_tries: u32,
+    /// When the next try begins, in microseconds since 1970; 0 if none is waited for.
+    pub next_try: u64,
     /// This host's address; empty if it is not known.
     pub me: String,
     /// The peer's address; empty if it is not known.
@@ -221,6 +255,8 @@ pub struct ConnectionStatus {
     pub flows: Vec<(String, String)>,
     /// The SAs.
     pub sas: Vec<SaStatus>,
+    /// What is due to its IKE SA and child SAs.
+    pub timers: Vec<SaTimer>,
     /// The last failure that is kept of it, if there is one.
     pub failures: Vec<Failure>,
 }
@@ -283,6 +319,22 @@ pub trait Manager {
     /// The connection failed: NetworkManager's failure, and code and text of a [`crate::reason::Reason`].
     #[zbus(signal)]
     fn connection_failed(&self, uuid: String, failure: u32, code: String, text: String) -> zbus::Result<()>;
+}
+
+/// `org.nmstate.Ipsec1.Changes`: tells everybody who may listen, which is root, what happens to connections.
+///
+/// An interface of its own: adapters, one for each connection, hear what is theirs from [`Manager`](ManagerProxy) and are
+/// not woken by this.
+#[zbus::proxy(
+    interface = "org.nmstate.Ipsec1.Changes",
+    default_service = "org.nmstate.Ipsec1",
+    default_path = "/org/nmstate/Ipsec1",
+    gen_blocking = false
+)]
+pub trait Changes {
+    /// A connection has come into a state of [`ConnectionStatus::state`].
+    #[zbus(signal)]
+    fn connection_changed(&self, name: String, uuid: String, state: String) -> zbus::Result<()>;
 }
 
 /// What pluto's updown helper calls, with the `PLUTO_` variables of its environment.

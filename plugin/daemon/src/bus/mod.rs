@@ -1,9 +1,12 @@
 //! The daemon's objects on the bus: adapters over [`crate::connection::Registry`].
 
+mod changes;
 mod helper;
 mod manager;
 mod transactions;
 
+pub use changes::Changes;
+pub(crate) use changes::tell_change;
 pub use helper::Helper;
 pub use manager::Manager;
 pub use transactions::Transactions;
@@ -22,6 +25,7 @@ pub async fn serve(bus: &zbus::Connection, registry: &Arc<Registry>) -> zbus::Re
     bus.object_server()
         .at(DAEMON_PATH, Manager::new(registry.clone()))
         .await?;
+    bus.object_server().at(DAEMON_PATH, Changes).await?;
     bus.object_server()
         .at(DAEMON_PATH, Helper::new(registry.clone()))
         .await?;

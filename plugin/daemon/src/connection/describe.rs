@@ -59,7 +59,8 @@ pub(super) async fn of(
     }
 }
 
-fn state(phase: &Phase, on_demand: bool) -> &'static str {
+/// The name of a phase, as [`ConnectionStatus::state`] has it.
+pub(super) fn state(phase: &Phase, on_demand: bool) -> &'static str {
     match phase {
         Phase::Idle => "down",
         Phase::Adopting => "adopting",

@@ -268,14 +268,20 @@ impl Registry {
             let ask = |entry: &Entry| {
                 let (answer, wait) = oneshot::channel();
                 let _ = entry.requests.send(Request::Describe(answer));
-                wait
+                (entry.name.clone(), wait)
             };
             entries.values().map(ask).collect()
         };
+        if asked.is_empty() {
+            return Vec::new();
+        }
+        // pluto alone knows when it negotiates SAs anew. If it does not answer, the rest is told.
+        let pluto = self.host.libreswan.status_soon().await.unwrap_or_default();
         let mut described = Vec::new();
-        for wait in asked {
+        for (name, wait) in asked {
             // A worker ends only with its registry.
-            if let Ok(status) = wait.await {
+            if let Ok(mut status) = wait.await {
+                status.timers = pluto.timers(&name);
                 described.push(status);
             }
         }

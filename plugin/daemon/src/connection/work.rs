@@ -160,13 +160,18 @@ pub(super) fn is_in_kernel(
     peer && reqids.iter().all(in_both)
 }
 
-/// Waits for the next try after `failed` ones: twice as long each time, up to five minutes, and not at the
-/// same moment as others.
-pub(super) async fn back_off(failed: u32) {
+/// Waits for the next try after `failed` ones.
+async fn back_off(failed: u32) {
+    tokio::time::sleep(pause(failed)).await;
+}
+
+/// How long the next try waits after `failed` ones: twice as long each time, up to five minutes, and not until the same
+/// moment as others.
+pub(super) fn pause(failed: u32) -> Duration {
     let most = FIRST_WAIT
         .saturating_mul(1 << failed.saturating_sub(1).min(16))
         .min(LONGEST_WAIT);
-    tokio::time::sleep(most.mul_f64(0.75 + fastrand::f64() / 4.0)).await;
+    most.mul_f64(0.75 + fastrand::f64() / 4.0)
 }
 
 /// Finds out what can be found out before pluto is asked.

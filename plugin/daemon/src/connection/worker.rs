@@ -27,6 +27,7 @@ use super::{
     unload, verify, work,
 };
 use crate::{
+    bus,
     client::Client,
     history::now,
     kernel::{self, KernelFacts, Traces},
@@ -84,6 +85,8 @@ pub(super) struct Worker {
     name: String,
     /// When the phase has changed last, in microseconds since 1970.
     changed: u64,
+    /// When the next try begins, likewise; 0 if none is waited for.
+    next_try: u64,
     /// Since when the tunnel is up.
     up_since: Instant,
     /// Number of the latest activation.
@@ -109,6 +112,7 @@ impl Worker {
             is_unknown: false,
             name: String::new(),
             changed: now(),
+            next_try: 0,
             up_since: Instant::now(),
             activations: 0,
             works: 0,
@@ -147,6 +151,7 @@ impl Worker {
                 let status = ConnectionStatus {
                     since: self.changed,
                     failed_tries: self.state.lost.unwrap_or_default(),
+                    next_try: self.next_try,
                     ..described.await
                 };
                 let _ = answer.send(status);
@@ -333,10 +338,13 @@ impl Worker {
             .is_some_and(|current| work::has_one_pair(&current.profile));
         let before = std::mem::discriminant(&self.state.phase);
         let (state, effects) = machine::step(std::mem::take(&mut self.state), event, one_pair);
-        if before != std::mem::discriminant(&state.phase) {
-            self.changed = now();
-        }
+        let is_elsewhere = before != std::mem::discriminant(&state.phase);
         self.state = state;
+        if is_elsewhere {
+            self.changed = now();
+            self.next_try = 0;
+            self.tell_change().await;
+        }
         for effect in effects {
             self.perform(effect).await;
         }
@@ -373,6 +381,13 @@ impl Worker {
                 current.since = Instant::now();
             }
         }
+        let pause = match effect {
+            Effect::Wait(failed) => work::pause(failed),
+            _ => Duration::ZERO,
+        };
+        if !pause.is_zero() {
+            self.next_try = now().saturating_add(u64::try_from(pause.as_micros()).unwrap_or(u64::MAX));
+        }
         self.is_unknown |= effect == Effect::Adopt;
         let is_unknown = self.is_unknown;
         let mut traces = self.traces.clone();
@@ -400,8 +415,8 @@ impl Worker {
             Effect::AwaitReport(ends, progress) => {
                 Event::Negotiated(Err(work::report_is_late(&profile, &ends, since, progress).await))
             }
-            Effect::Wait(failed) => {
-                work::back_off(failed).await;
+            Effect::Wait(_) => {
+                tokio::time::sleep(pause).await;
                 Event::Retry
             }
             Effect::Watch(ends) => {
@@ -461,6 +476,17 @@ impl Worker {
             .client
             .tell_configuration(&self.uuid, &configuration)
             .await;
+    }
+
+    /// Tells whoever listens that the connection is in another phase.
+    async fn tell_change(&self) {
+        let on_demand = self
+            .profile()
+            .is_some_and(|profile| profile.connection.connect_mode == ConnectMode::OnDemand);
+        let state = describe::state(&self.state.phase, on_demand);
+        if let Err(error) = bus::tell_change(&self.host.bus, &self.name, &self.uuid, state).await {
+            tracing::warn!(ipsec_uuid = %self.uuid, nm_connection = %self.uuid, "failed to tell of a change: {error}");
+        }
     }
 
     /// Says that the tunnel is down and on its way back; NetworkManager calls it `activating` meanwhile.

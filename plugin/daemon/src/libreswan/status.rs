@@ -6,7 +6,7 @@ use std::{
     path::Path,
 };
 
-use nmstate_ipsec_core::render::PlutoName;
+use nmstate_ipsec_core::{daemon_api::SaTimer, render::PlutoName};
 
 /// What pluto knows.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -24,7 +24,14 @@ struct KnownState {
     connection: String,
     /// Of a child SA, the number of the IKE SA that it was negotiated by.
     parent: Option<u32>,
+    /// Whether it is a child SA.
+    is_child: bool,
+    /// What is due to it, in so many seconds.
+    due: Vec<(&'static str, u64)>,
 }
+
+/// What pluto does to an SA when its time has come, as it says it and as we do.
+const EVENTS: [(&str, &str); 3] = [("REKEY", "rekey"), ("REPLACE", "replace"), ("EXPIRE", "expire")];
 
 /// A connection that pluto knows.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -104,8 +111,15 @@ impl Status {
             let parent = rest
                 .split("; ")
                 .find_map(|part| part.strip_prefix("IKE SA #")?.trim_end_matches(';').parse().ok());
-            let connection = name.to_owned();
-            self.states.insert(number, KnownState { connection, parent });
+            // With IKEv1 a child SA is called an IPsec SA, and libreswan 4 names its parent otherwise.
+            let is_child = parent.is_some() || rest.contains("Child SA)") || rest.contains("(IPsec SA");
+            let known = KnownState {
+                connection: name.to_owned(),
+                parent,
+                is_child,
+                due: rest.split("; ").filter_map(due).collect(),
+            };
+            self.states.insert(number, known);
         }
         let words = rest.split_whitespace();
         let mut ends = words.filter_map(|word| {
@@ -156,6 +170,30 @@ impl Status {
         })
     }
 
+    /// What is due to the SAs of the connection `name`, and to the IKE SAs that its child SAs were negotiated by.
+    pub fn timers(&self, name: &PlutoName) -> Vec<SaTimer> {
+        let own = self
+            .states
+            .iter()
+            .filter(|(_, state)| name.owns(&state.connection));
+        let numbers: BTreeSet<u32> = own
+            .flat_map(|(number, state)| [Some(*number), state.parent])
+            .flatten()
+            .collect();
+        let known = numbers
+            .iter()
+            .filter_map(|number| Some((*number, self.states.get(number)?)));
+        let timers = known.flat_map(|(number, state)| {
+            state.due.iter().map(move |(event, seconds)| SaTimer {
+                kind: if state.is_child { "child" } else { "ike" }.to_owned(),
+                number,
+                event: (*event).to_owned(),
+                seconds: *seconds,
+            })
+        });
+        timers.collect()
+    }
+
     /// The connections with child SAs whose IKE SA is gone. libreswan 4 keeps them when it deletes the IKE SA together
     /// with another connection, while the peer does not.
     pub fn orphans(&self) -> BTreeSet<&str> {
@@ -171,6 +209,13 @@ impl Status {
     pub fn runs(&self, name: &str, updown: &Path) -> bool {
         self.connections.get(name).is_some_and(|known| known.runs(updown))
     }
+}
+
+/// `REKEY in 27779s`
+fn due(part: &str) -> Option<(&'static str, u64)> {
+    let (event, span) = part.split_once(" in ")?;
+    let (_, event) = EVENTS.iter().find(|(known, _)| *known == event)?;
+    Some((event, span.strip_suffix('s')?.parse().ok()?))
 }
 
 impl KnownConnection {
@@ -213,6 +258,64 @@ mod tests {
             );
             assert_eq!(theirs.updown.as_deref(), Some("/root/dump.sh"));
         }
+    }
+
+    #[test]
+    fn it_is_told_when_sas_are_negotiated_anew() {
+        for (version, name, id, due) in [
+            ("libreswan-4.10", "a-3447ba72", 3, [27790, 28799, 28238, 28799]),
+            ("libreswan-5.2", "a-9a1dbab2", 3, [28238, 28799, 28070, 28799]),
+        ] {
+            let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+                .join("tests/fixtures")
+                .join(version)
+                .join("status.txt");
+            let status = Status::read(&std::fs::read_to_string(path).unwrap());
+            let uuid = format!("{}-0000-4000-8000-000000000001", &name[2..])
+                .parse()
+                .unwrap();
+            let told = status.timers(&PlutoName::new(&"a".parse().unwrap(), &uuid));
+            let told: Vec<_> = told
+                .iter()
+                .map(|timer| {
+                    (
+                        timer.kind.as_str(),
+                        timer.number,
+                        timer.event.as_str(),
+                        timer.seconds,
+                    )
+                })
+                .collect();
+            let expected = [
+                ("ike", id, "rekey", due[0]),
+                ("ike", id, "replace", due[1]),
+                ("child", id + 1, "rekey", due[2]),
+                ("child", id + 1, "replace", due[3]),
+            ];
+            assert_eq!(told, expected, "{version}");
+        }
+    }
+
+    #[test]
+    fn the_ike_sa_of_another_connection_is_told_too() {
+        let said = "#1: \"theirs\":500 ESTABLISHED_IKE_SA (established IKE SA); REKEY in 100s; REPLACE in soon; idle;\n\
+                    #2: \"a-0cb881c9\":500 ESTABLISHED_CHILD_SA (established Child SA); EXPIRE in 7s; IKE SA #1; idle;\n\
+                    #3: \"theirs\":500 STATE_QUICK_I2 (IPsec SA established); REPLACE in 8s; isakmp#1; idle;\n";
+        let status = Status::read(said);
+        let timers = |name: &str, uuid: &str| {
+            let uuid = format!("{uuid}-0000-4000-8000-000000000001").parse().unwrap();
+            let timers = status.timers(&PlutoName::new(&name.parse().unwrap(), &uuid));
+            let told = timers.iter().map(|timer| {
+                format!(
+                    "{} #{} {} {}",
+                    timer.kind, timer.number, timer.event, timer.seconds
+                )
+            });
+            told.collect::<Vec<_>>()
+        };
+        assert_eq!(timers("a", "0cb881c9"), ["ike #1 rekey 100", "child #2 expire 7"]);
+        assert!(timers("a", "0cb881ca").is_empty());
+        assert!(status.states[&3].is_child && !status.states[&1].is_child);
     }
 
     #[test]
