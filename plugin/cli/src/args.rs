@@ -83,6 +83,9 @@ pub struct Apply {
     /// Say nothing but errors and warnings
     #[arg(short, long)]
     pub quiet: bool,
+    /// Say also what is sent, what was compared, and when
+    #[arg(short, long, conflicts_with = "quiet")]
+    pub verbose: bool,
 }
 
 /// What is to be shown.

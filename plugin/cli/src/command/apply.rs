@@ -5,7 +5,7 @@ use nmstate_ipsec_core::daemon_api::{ApplyOptions, TransactionsProxy};
 
 use serde_json::json;
 
-use super::{Fault, daemon, selected};
+use super::{Fault, daemon, progress::Progress, selected};
 use crate::{
     args::Apply,
     checkpoint, declarations,
@@ -21,12 +21,13 @@ pub(super) async fn run(arguments: Apply) -> Result<(), Fault> {
     for document in &documents {
         others.push(other(document).await?);
     }
+    let mut progress = Progress::new(&arguments);
     let daemon = daemon().await?;
     for (document, other) in documents.iter().zip(others) {
         if arguments.dry_run {
             look(&daemon, document, other.as_ref(), arguments.json).await?;
         } else {
-            one(&arguments, &daemon, document, other).await?;
+            one(&arguments, &mut progress, &daemon, document, other).await?;
         }
     }
     Ok(())
@@ -59,6 +60,7 @@ pub(super) async fn look(
 
 async fn one(
     arguments: &Apply,
+    progress: &mut Progress,
     daemon: &TransactionsProxy<'static>,
     document: &Document,
     other: Option<NetworkState>,
@@ -66,8 +68,12 @@ async fn one(
     let checkpoint = match other {
         Some(state) => {
             daemon.prepare().await?;
+            progress.detail(&format!("{document}: nmstate applies what is not ipsec"));
             match apply_other(arguments, document, state).await {
-                Ok(checkpoint) => checkpoint,
+                Ok(checkpoint) => {
+                    progress.detail(&format!("{document}: nmstate has applied it, under {checkpoint}"));
+                    checkpoint
+                }
                 Err(fault) => {
                     // nmstate has undone what it did; what went with a device is the daemon's to bring back.
                     for remains in daemon.rollback().await? {
@@ -89,7 +95,13 @@ async fn one(
         dry_run: false,
     };
     let declarations = declarations::of(&document.state);
-    let applied = daemon.apply(&options, &declarations).await?;
+    progress.sending(&declarations);
+    let work = daemon.apply(&options, &declarations);
+    let applied = progress
+        .during(daemon.inner().connection(), &declarations, work)
+        .await?;
+    progress.compared(&applied.outcomes);
+    progress.detail(&format!("{document}: done"));
     if !applied.done {
         if arguments.json {
             report::applied(document, &applied, true, true);

@@ -5,6 +5,7 @@ mod check;
 mod diff;
 mod export;
 mod import;
+mod progress;
 mod selected;
 mod status;
 
