@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand, ValueEnum};
+use nmstate_ipsec_core::connection::Subnet;
 
 /// IPsec connections as policies declare them.
 #[derive(Debug, Parser)]
@@ -157,9 +158,12 @@ pub struct Export {
 /// What is to be looked at.
 #[derive(Debug, clap::Args)]
 pub struct Check {
-    /// Files with policies or desired state, in YAML or JSON; '-' is standard input
+    /// Files with policies or desired state, in YAML or JSON, or configurations (FILE.conf); '-' is standard input
     #[arg(required = true, value_name = "FILE")]
     pub files: Vec<PathBuf>,
+    /// A network in which a cluster has its pods, or the tunnels between them: no connection should take their traffic
+    #[arg(long, value_name = "CIDR")]
+    pub pod_network: Vec<Subnet>,
     /// For programs: one object with a list of findings and their numbers
     #[arg(long)]
     pub json: bool,

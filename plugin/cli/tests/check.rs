@@ -21,6 +21,12 @@ fn the_exit_status_says_the_worst() {
         (&["own-network.yaml"], 1),
         (&["own-network.yaml", "md5.yaml", "clean.yaml"], 2),
         (&["no-such-file.yaml"], 2),
+        (&["../check-conf/clean.conf"], 0),
+        (&["../check-conf/pods.conf"], 0),
+        (&["../check-conf/pods.conf", "--pod-network", "10.128.0.0/14"], 1),
+        (&["../check-conf/pods.conf", "--pod-network", "10.128.0.0/33"], 2),
+        (&["../check-conf/misspelt.conf"], 2),
+        (&["no-such-file.conf"], 2),
     ] {
         assert_eq!(check(files).status.code(), Some(status), "{files:?}");
     }

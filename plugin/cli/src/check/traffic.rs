@@ -18,6 +18,52 @@ pub(super) fn check(subject: &mut Subject<'_>, connection: &Connection) {
     mtu(subject, connection);
 }
 
+/// What is protected of each side; of one whose address is not known, nothing.
+pub(super) fn sides(connection: &Connection) -> (Vec<Subnet>, Vec<Subnet>) {
+    let or_end = |subnets: Vec<Subnet>, end: &HostAddress| match end {
+        HostAddress::Ip(address) if subnets.is_empty() => vec![Subnet::host(*address)],
+        _ => subnets,
+    };
+    (
+        or_end(connection.local_subnets(), &connection.left),
+        or_end(
+            connection.remote_subnets(subject::family(connection)),
+            &connection.right,
+        ),
+    )
+}
+
+/// Looks whether the packets of a cluster's tunnels between pods would go into this connection: its network is on both
+/// sides.
+pub(super) fn pods(subject: &mut Subject<'_>, connection: &Connection, networks: &[Subnet]) {
+    if is_limited(connection) {
+        return;
+    }
+    let (mine, peers) = sides(connection);
+    for network in networks {
+        let inside = |side: &[Subnet]| side.iter().copied().find(|subnet| overlaps(*subnet, *network));
+        let (Some(from), Some(to)) = (inside(&mine), inside(&peers)) else {
+            continue;
+        };
+        let key = if connection.rightsubnets.is_some() {
+            "rightsubnets"
+        } else {
+            "rightsubnet"
+        };
+        subject.warn(
+            "pod-network",
+            key,
+            format!(
+                "the traffic from {from} to {to} has that of the cluster's network {network} in it: what pods say to one another goes into this connection, or nowhere while it is down; name subnets outside of {network}, limit it with 'leftprotoport' and 'rightprotoport', or leave that traffic to the cluster's own IPsec"
+            ),
+        );
+    }
+}
+
+fn overlaps(one: Subnet, other: Subnet) -> bool {
+    one.contains(other.network()) || other.contains(one.network())
+}
+
 /// A host that gets its address from the peer wants all its traffic in the tunnel; others hardly ever do. IKE itself and
 /// ESP are no matter: libreswan keeps them out of the tunnel.
 fn selectors(subject: &mut Subject<'_>, connection: &Connection) {

@@ -19,7 +19,7 @@ use crate::{
 /// # Errors
 /// Standard output takes nothing.
 pub(super) fn run(arguments: &Check) -> Result<ExitCode, Fault> {
-    let mut checker = Checker::default();
+    let mut checker = Checker::with_pod_networks(arguments.pod_network.clone());
     let written = write(arguments, &mut checker, &mut BufWriter::new(io::stdout().lock()));
     match written {
         // Who reads the first lines only has what they want.

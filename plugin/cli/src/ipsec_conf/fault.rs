@@ -31,6 +31,8 @@ pub struct Said {
     pub place: Place,
     /// What; printable, in one line.
     pub text: String,
+    /// What kind of remark it is, for programs: `no-equivalent`, or nothing.
+    pub code: &'static str,
 }
 
 impl Said {
@@ -39,6 +41,15 @@ impl Said {
         Self {
             place: place.clone(),
             text: text.into(),
+            code: "",
+        }
+    }
+
+    /// Says of a key that it is left out.
+    pub(super) fn left_out(place: &Place, text: impl Into<String>) -> Self {
+        Self {
+            code: "no-equivalent",
+            ..Self::at(place, text)
         }
     }
 }

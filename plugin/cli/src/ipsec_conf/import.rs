@@ -23,6 +23,10 @@ pub struct Imported {
     pub is_up: bool,
     /// `vpn.data`, checked.
     pub data: BTreeMap<String, String>,
+    /// Where the section begins.
+    pub place: Place,
+    /// Where the keys of `data` stand, as far as they were given.
+    pub places: BTreeMap<String, Place>,
 }
 
 /// One section being read.
@@ -76,6 +80,12 @@ pub(super) fn of(conn: &Conn, swaps: bool, remarks: &mut Vec<Said>) -> Result<Im
         name,
         is_up,
         data: import.data,
+        place: conn.place.clone(),
+        places: import
+            .entries
+            .iter()
+            .map(|(key, entry)| ((*key).to_owned(), entry.place.clone()))
+            .collect(),
     })
 }
 
@@ -182,7 +192,7 @@ impl<'a> Import<'a> {
             Fate::Xauth => self.xauth.push((key, entry)),
             Fate::Without(reason) => {
                 let text = format!("key '{}' has no equivalent and is left out: {reason}", shown(key));
-                self.remark(&entry.place, text);
+                self.remarks.push(Said::left_out(&entry.place, text));
             }
             // A slip would change what is protected; libreswan refuses it as well.
             Fate::Unknown(Some(meant)) => {
@@ -191,7 +201,7 @@ impl<'a> Import<'a> {
             }
             Fate::Unknown(None) => {
                 let text = format!("key '{}' is unknown and is left out", shown(key));
-                self.remark(&entry.place, text);
+                self.remarks.push(Said::left_out(&entry.place, text));
             }
         }
     }

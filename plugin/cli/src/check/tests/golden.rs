@@ -5,7 +5,7 @@ use std::{fs, path::Path};
 
 use super::{super::Finding, CRATE, findings};
 
-fn short(finding: &Finding) -> String {
+pub(super) fn short(finding: &Finding) -> String {
     let place = finding.location.map_or_else(String::new, |location| {
         format!("{}:{} ", location.line, location.column)
     });

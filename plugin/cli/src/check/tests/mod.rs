@@ -1,5 +1,6 @@
 //! Checks of whole documents.
 
+mod conf;
 mod examples;
 mod golden;
 mod properties;
