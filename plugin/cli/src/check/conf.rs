@@ -11,7 +11,7 @@ use nmstate_ipsec_core::{
     profile::shown,
 };
 
-use super::{Finding, Severity, algorithms, authentication, subject::Subject, traffic};
+use super::{Finding, Known, Severity, algorithms, authentication, certificate, subject::Subject, traffic};
 use crate::{
     document::{Form, Given, InterfaceState, IpsecInterface, Libreswan, Location},
     ipsec_conf::{self, Imported, Place, Said},
@@ -22,11 +22,11 @@ const OF_DOCUMENTS: [&str; 2] = ["missing-secret", "unused-secret"];
 
 /// Connections that were looked at, by their ends: an IKE SA is for all of one pair.
 #[derive(Debug, Default)]
-pub(super) struct Seen(HashMap<(HostAddress, HostAddress), Vec<Known>>);
+pub(super) struct Seen(HashMap<(HostAddress, HostAddress), Vec<Looked>>);
 
 /// A connection that was looked at.
 #[derive(Debug)]
-struct Known {
+struct Looked {
     name: String,
     place: Place,
     traffic: Traffic,
@@ -41,7 +41,7 @@ struct Traffic {
 }
 
 /// Looks at the connections of a file and of what it includes, and tells how many there are.
-pub(super) fn file(path: &Path, pods: &[Subnet], seen: &mut Seen, findings: &mut Vec<Finding>) -> usize {
+pub(super) fn file(path: &Path, known: &Known<'_>, seen: &mut Seen, findings: &mut Vec<Finding>) -> usize {
     let import = match ipsec_conf::import(path, ipsec_conf::Options::default()) {
         Ok(import) => import,
         Err(faults) => {
@@ -58,7 +58,7 @@ pub(super) fn file(path: &Path, pods: &[Subnet], seen: &mut Seen, findings: &mut
         code => said(remark, Severity::Warning, code),
     }));
     for conn in &import.connections {
-        self::conn(conn, pods, seen, findings);
+        self::conn(conn, known, seen, findings);
     }
     import.connections.len()
 }
@@ -74,7 +74,7 @@ fn said(said: &Said, severity: Severity, code: &'static str) -> Finding {
     }
 }
 
-fn conn(conn: &Imported, pods: &[Subnet], seen: &mut Seen, findings: &mut Vec<Finding>) {
+fn conn(conn: &Imported, known: &Known<'_>, seen: &mut Seen, findings: &mut Vec<Finding>) {
     let interface = interface(conn);
     let libreswan = Libreswan {
         data: conn.data.clone(),
@@ -91,7 +91,8 @@ fn conn(conn: &Imported, pods: &[Subnet], seen: &mut Seen, findings: &mut Vec<Fi
     if let Some(connection) = subject.connection() {
         authentication::check(&mut subject, &connection);
         traffic::check(&mut subject, &connection);
-        traffic::pods(&mut subject, &connection, pods);
+        traffic::pods(&mut subject, &connection, known.pods);
+        certificate::check(&mut subject, &connection, known.certs);
         seen.compare(conn, &connection, &mut subject);
     }
     let of_conf = found
@@ -189,7 +190,7 @@ impl Seen {
                 ));
             }
         }
-        let known = Known {
+        let known = Looked {
             name: conn.name.clone(),
             place: conn.place.clone(),
             traffic,

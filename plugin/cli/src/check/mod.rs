@@ -6,6 +6,7 @@
 
 mod algorithms;
 mod authentication;
+mod certificate;
 mod compatibility;
 mod conf;
 mod faults;
@@ -14,7 +15,7 @@ mod finding;
 mod subject;
 mod traffic;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use nmstate_ipsec_core::connection::Subnet;
 
@@ -24,27 +25,43 @@ use crate::document::{self, Document, Error, InterfaceState, IpsecInterface, Sou
 use fights::Fights;
 use subject::Subject;
 
+/// What is known beside the documents.
+#[derive(Debug, Clone, Default)]
+pub struct Options {
+    /// Networks in which a cluster has its pods, or its tunnels between them.
+    pub pod_networks: Vec<Subnet>,
+    /// Where bundles of certificates are; beside the documents if it is not said.
+    pub certs: Option<PathBuf>,
+}
+
 /// Checks documents, a file at a time. What it keeps of a file is what tells two documents that fight.
 #[derive(Debug, Default)]
 pub struct Checker {
     fights: Fights,
     conns: conf::Seen,
-    pods: Vec<Subnet>,
+    options: Options,
+    /// Where the file that is looked at is.
+    beside: Option<PathBuf>,
     summary: Summary,
 }
 
 impl Checker {
-    /// One that knows in which networks a cluster has its tunnels between pods.
-    pub fn with_pod_networks(pods: Vec<Subnet>) -> Self {
+    /// One that knows more than what stands in the documents.
+    pub fn new(options: Options) -> Self {
         Self {
-            pods,
+            options,
             ..Self::default()
         }
     }
 
     /// The findings of a file, in its order; among them those that lie in what it and files before it say.
     pub fn check(&mut self, source: &Source) -> Vec<Finding> {
-        if let Source::File(path) = source
+        let path = match source {
+            Source::File(path) => Some(path),
+            Source::Stdin => None,
+        };
+        self.beside = path.and_then(|path| path.parent()).map(Path::to_owned);
+        if let Some(path) = path
             && path.extension().is_some_and(|end| end == "conf")
         {
             return self.conf(path);
@@ -61,7 +78,9 @@ impl Checker {
     /// The findings of an ipsec.conf and of what it includes.
     fn conf(&mut self, path: &Path) -> Vec<Finding> {
         let mut findings = Vec::new();
-        let count = conf::file(path, &self.pods, &mut self.conns, &mut findings);
+        let mut conns = std::mem::take(&mut self.conns);
+        let count = conf::file(path, &self.known(), &mut conns, &mut findings);
+        self.conns = conns;
         self.summarise(findings, count)
     }
 
@@ -69,11 +88,18 @@ impl Checker {
         let mut findings: Vec<_> = faults.into_iter().map(faults::finding).collect();
         for document in documents {
             for interface in &document.state.ipsec {
-                self::interface(&document.origin.file, interface, &self.pods, &mut findings);
+                self::interface(&document.origin.file, interface, &self.known(), &mut findings);
             }
             self.fights.document(document, &mut findings);
         }
         self.summarise(findings, documents.len())
+    }
+
+    fn known(&self) -> Known<'_> {
+        Known {
+            pods: &self.options.pod_networks,
+            certs: self.options.certs.as_deref().or(self.beside.as_deref()),
+        }
     }
 
     /// Puts the findings of a file into order and counts them.
@@ -88,8 +114,16 @@ impl Checker {
     }
 }
 
+/// What is known beside the document that is looked at.
+#[derive(Clone, Copy)]
+struct Known<'a> {
+    pods: &'a [Subnet],
+    /// Where its certificates are.
+    certs: Option<&'a Path>,
+}
+
 /// Looks at one interface, unless it is to go or to be left alone.
-fn interface(file: &str, interface: &IpsecInterface, pods: &[Subnet], findings: &mut Vec<Finding>) {
+fn interface(file: &str, interface: &IpsecInterface, known: &Known<'_>, findings: &mut Vec<Finding>) {
     if !matches!(interface.state, InterfaceState::Up | InterfaceState::Down) {
         return;
     }
@@ -108,7 +142,8 @@ fn interface(file: &str, interface: &IpsecInterface, pods: &[Subnet], findings: 
     if let Some(connection) = subject.connection() {
         authentication::check(&mut subject, &connection);
         traffic::check(&mut subject, &connection);
-        traffic::pods(&mut subject, &connection, pods);
+        traffic::pods(&mut subject, &connection, known.pods);
+        certificate::check(&mut subject, &connection, known.certs);
         compatibility::libreswan(&mut subject, &connection);
     }
 }

@@ -10,7 +10,7 @@ use serde_json::json;
 use super::Fault;
 use crate::{
     args::Check,
-    check::{Checker, Finding, Severity, Summary},
+    check::{Checker, Finding, Options, Severity, Summary},
     document::Source,
 };
 
@@ -19,7 +19,10 @@ use crate::{
 /// # Errors
 /// Standard output takes nothing.
 pub(super) fn run(arguments: &Check) -> Result<ExitCode, Fault> {
-    let mut checker = Checker::with_pod_networks(arguments.pod_network.clone());
+    let mut checker = Checker::new(Options {
+        pod_networks: arguments.pod_network.clone(),
+        certs: arguments.certs.clone(),
+    });
     let written = write(arguments, &mut checker, &mut BufWriter::new(io::stdout().lock()));
     match written {
         // Who reads the first lines only has what they want.

@@ -2,21 +2,32 @@
 
 use std::{fs, path::Path};
 
-use super::{super::Checker, CRATE, golden::short};
+use super::{
+    super::{Checker, Options},
+    CRATE,
+    golden::short,
+};
 use crate::document::Source;
 
 /// The pods' network in all of them.
 const PODS: &str = "10.128.0.0/14";
 
-#[test]
-fn configurations_have_the_findings_beside_them() {
+/// Checks each file of a directory with such an end, by what it says itself, and tells how many there are.
+fn golden(dir: &str, end: &str) -> usize {
     let described = fs::read_to_string(Path::new(CRATE).join("../../docs/check.md")).unwrap();
-    let mut count = 0;
-    for entry in fs::read_dir(Path::new(CRATE).join("tests/check-conf")).unwrap() {
-        let path = entry.unwrap().path();
-        let text = fs::read_to_string(&path).unwrap();
+    let entries = fs::read_dir(Path::new(CRATE).join(dir)).unwrap();
+    let paths = entries.map(|entry| entry.unwrap().path());
+    let paths: Vec<_> = paths
+        .filter(|path| path.extension().is_some_and(|is| is == end))
+        .collect();
+    for path in &paths {
+        let text = fs::read_to_string(path).unwrap();
         let wanted: Vec<_> = text.lines().map_while(|line| line.strip_prefix("#! ")).collect();
-        let told = Checker::with_pod_networks(vec![PODS.parse().unwrap()]).check(&Source::File(path.clone()));
+        let options = Options {
+            pod_networks: vec![PODS.parse().unwrap()],
+            certs: None,
+        };
+        let told = Checker::new(options).check(&Source::File(path.clone()));
         let mut lines: Vec<_> = told.iter().map(short).collect();
         if lines.is_empty() {
             lines.push("none".into());
@@ -24,12 +35,43 @@ fn configurations_have_the_findings_beside_them() {
         assert_eq!(lines, wanted, "{path:?}: {told:#?}");
         for finding in &told {
             assert_eq!(Path::new(&finding.file), path);
+            assert!(!finding.text.contains("sesame"), "{finding}");
             let row = format!("| `{}` |", finding.code);
             assert!(described.contains(&row), "docs/check.md lacks {}", finding.code);
         }
-        count += 1;
     }
-    assert!(count >= 6, "{count}");
+    paths.len()
+}
+
+#[test]
+fn configurations_have_the_findings_beside_them() {
+    assert!(golden("tests/check-conf", "conf") >= 6);
+}
+
+#[test]
+fn names_are_compared_with_the_certificates_beside_a_document() {
+    assert!(golden("tests/check-certs", "yaml") >= 6);
+}
+
+/// The same document is told nothing where its certificates are not, and its findings wherever they are said to be.
+#[test]
+fn certificates_are_looked_for_where_it_is_said() {
+    let dir = tempfile::tempdir().unwrap();
+    let certs = Path::new(CRATE).join("tests/check-certs");
+    let path = dir.path().join("leftid.yaml");
+    fs::copy(certs.join("leftid.yaml"), &path).unwrap();
+    let source = Source::File(path);
+    assert_eq!(Checker::default().check(&source), []);
+    let told = Checker::new(Options {
+        certs: Some(certs),
+        ..Options::default()
+    })
+    .check(&source);
+    assert_eq!(
+        told[0].text,
+        "the certificate 'protected' is not for this identity, but for host-a.example.org, a@example.org, 192.0.2.251: \
+         authentication fails; write one of its names, '%fromcert', or have a certificate issued for this one"
+    );
 }
 
 #[test]
