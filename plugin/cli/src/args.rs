@@ -23,9 +23,9 @@ pub enum Command {
     Diff(Diff),
     /// Turn the conn sections of an ipsec.conf into a document or a profile
     Import(Import),
-    /// Turn the IPsec interfaces of a document into conn sections of an ipsec.conf
+    /// Turn a profile of NetworkManager, or the IPsec interfaces of a document, into conn sections of an ipsec.conf
     ///
-    /// No secret is written. Exporting a profile of this host comes later.
+    /// No secret is written.
     Export(Export),
     /// Look for faults in documents, without a host
     ///
@@ -148,10 +148,11 @@ pub enum Side {
 /// What is exported.
 #[derive(Debug, clap::Args)]
 pub struct Export {
-    /// File with policies or desired state; '-' is standard input
-    #[arg(value_name = "FILE.yaml")]
-    pub file: PathBuf,
-    /// The interface; all of type 'ipsec' without
+    /// Name of a profile of this host; or a file with policies or desired state, '-' being standard input
+    #[arg(value_name = "NAME|FILE.yaml")]
+    pub source: PathBuf,
+    /// The interface of the file; all of type 'ipsec' without
+    #[arg(value_name = "INTERFACE")]
     pub name: Option<String>,
 }
 

@@ -9,5 +9,6 @@ mod difference;
 pub mod document;
 pub mod ipsec_conf;
 mod phase;
+mod profiles;
 mod report;
 mod terminal;

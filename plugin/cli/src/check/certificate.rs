@@ -4,7 +4,7 @@ use std::{
     fs::File,
     io::{self, Read},
     net::IpAddr,
-    path::{Path, PathBuf},
+    path::Path,
 };
 
 use nmstate_ipsec_core::{
@@ -176,16 +176,15 @@ fn names(dir: &Path, nickname: &str) -> Option<Result<Names, String>> {
         return None;
     }
     let bundle = |end: &str| Some(dir.join(format!("{nickname}.{end}"))).filter(|path| path.exists());
-    let (path, read): (PathBuf, fn(&Path, &[u8], &str) -> Result<X509, String>) = match bundle("p12") {
-        Some(path) => (path, of_pkcs12),
-        None => (bundle("pem")?, of_pem),
+    let certificate = match (bundle("p12"), bundle("pem")) {
+        (Some(path), _) => {
+            let password = password(&dir.join(format!("{nickname}_password")));
+            password.and_then(|password| of_pkcs12(&path, &password))
+        }
+        (None, Some(path)) => of_pem(&path),
+        (None, None) => return None,
     };
-    let password = dir.join(format!("{nickname}_password"));
-    Some(
-        bytes(&path)
-            .and_then(|bytes| read(&path, &bytes, &self::password(&password)?))
-            .map(|certificate| of_certificate(&certificate)),
-    )
+    Some(certificate.map(|certificate| of_certificate(&certificate)))
 }
 
 /// The password in that file; empty if it is not there.
@@ -218,16 +217,16 @@ fn bytes(path: &Path) -> Result<Zeroizing<Vec<u8>>, String> {
     Ok(bytes)
 }
 
-fn of_pkcs12(path: &Path, bytes: &[u8], password: &str) -> Result<X509, String> {
-    let parsed = Pkcs12::from_der(bytes).and_then(|bundle| bundle.parse2(password));
+fn of_pkcs12(path: &Path, password: &str) -> Result<X509, String> {
+    let parsed = Pkcs12::from_der(&bytes(path)?).and_then(|bundle| bundle.parse2(password));
     let parsed = parsed.map_err(|error| unopened(path, &error))?;
     parsed
         .cert
         .ok_or_else(|| format!("{}: holds no certificate with its key", path.display()))
 }
 
-fn of_pem(path: &Path, bytes: &[u8], _: &str) -> Result<X509, String> {
-    X509::from_pem(bytes).map_err(|error| unopened(path, &error))
+fn of_pem(path: &Path) -> Result<X509, String> {
+    X509::from_pem(&bytes(path)?).map_err(|error| unopened(path, &error))
 }
 
 /// OpenSSL's reasons name no content.

@@ -69,7 +69,7 @@ pub async fn run(args: Args) -> Result<ExitCode, Fault> {
         Command::Diff(arguments) => diff::run(arguments).await?,
         Command::Check(arguments) => return check::run(&arguments),
         Command::Import(arguments) => import::run(&arguments)?,
-        Command::Export(arguments) => export::run(&arguments)?,
+        Command::Export(arguments) => export::run(&arguments).await?,
         Command::Status(arguments) => status::run(&arguments).await?,
         Command::Commit => daemon().await?.commit().await?,
         Command::Rollback => {

@@ -1,0 +1,214 @@
+//! NetworkManager's profiles of libreswan's (`org.freedesktop.NetworkManager.Settings(5)`), without their secrets.
+
+#![allow(
+    missing_docs,
+    reason = "what zbus's proxy macro generates carries no documentation"
+)]
+
+use std::collections::HashMap;
+
+use nmstate_ipsec_core::{
+    contract::{PLUGIN_ALIAS, PLUGIN_NAME},
+    profile::Settings,
+};
+use zbus::{Connection, proxy::CacheProperties, zvariant::OwnedObjectPath};
+
+use crate::document::{InterfaceState, IpsecInterface, Libreswan, Location};
+
+#[zbus::proxy(
+    interface = "org.freedesktop.NetworkManager.Settings",
+    default_service = "org.freedesktop.NetworkManager",
+    default_path = "/org/freedesktop/NetworkManager/Settings",
+    gen_blocking = false
+)]
+trait AllSettings {
+    fn list_connections(&self) -> zbus::Result<Vec<OwnedObjectPath>>;
+}
+
+#[zbus::proxy(
+    interface = "org.freedesktop.NetworkManager.Settings.Connection",
+    default_service = "org.freedesktop.NetworkManager",
+    gen_blocking = false
+)]
+trait OneProfile {
+    fn get_settings(&self) -> zbus::Result<Settings>;
+}
+
+/// libreswan's profiles with that name.
+///
+/// # Errors
+/// NetworkManager does not answer.
+pub(crate) async fn named(bus: &Connection, name: &str) -> zbus::Result<Vec<Settings>> {
+    let all = AllSettingsProxy::builder(bus)
+        .cache_properties(CacheProperties::No)
+        .build()
+        .await?;
+    let mut found = Vec::new();
+    for path in all.list_connections().await? {
+        let profile = OneProfileProxy::builder(bus)
+            .path(path)?
+            .cache_properties(CacheProperties::No)
+            .build()
+            .await?;
+        // It may have gone since.
+        let Ok(settings) = profile.get_settings().await else {
+            continue;
+        };
+        let is_libreswan = [PLUGIN_NAME, PLUGIN_ALIAS].contains(&text(&settings, "vpn", "service-type"));
+        if is_libreswan && text(&settings, "connection", "id") == name {
+            found.push(settings);
+        }
+    }
+    Ok(found)
+}
+
+/// The interface that a document would declare for the profile to be as it is.
+pub(crate) fn interface(settings: &Settings) -> IpsecInterface {
+    let value = |setting: &str, key: &str| settings.get(setting)?.get(key)?.try_clone().ok();
+    let data = value("vpn", "data").and_then(|data| HashMap::<String, String>::try_from(data).ok());
+    // NetworkManager leaves out what is true by default.
+    let is_up =
+        value("connection", "autoconnect").and_then(|value| bool::try_from(value).ok()) != Some(false);
+    let name = text(settings, "connection", "id");
+    IpsecInterface {
+        name: name.to_owned(),
+        state: if is_up {
+            InterfaceState::Up
+        } else {
+            InterfaceState::Down
+        },
+        profile_name: None,
+        description: None,
+        ipv4: None,
+        ipv6: None,
+        libreswan: Some(Libreswan {
+            data: data.unwrap_or_default().into_iter().collect(),
+            ..Libreswan::default()
+        }),
+        rest: serde_json::Map::new(),
+        location: Location { line: 1, column: 1 },
+        path: format!("the profile '{name}'"),
+        given: Default::default(),
+    }
+}
+
+/// A text of a profile; empty if it is not there.
+pub(crate) fn text<'a>(settings: &'a Settings, setting: &str, key: &str) -> &'a str {
+    let value = settings.get(setting).and_then(|keys| keys.get(key));
+    value
+        .and_then(|value| <&str>::try_from(value).ok())
+        .unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::net::UnixStream;
+    use zbus::{Guid, connection::Builder, zvariant::Value};
+
+    use super::*;
+    use crate::ipsec_conf;
+
+    /// NetworkManager with these profiles.
+    struct NetworkManager(usize);
+
+    #[zbus::interface(name = "org.freedesktop.NetworkManager.Settings")]
+    impl NetworkManager {
+        fn list_connections(&self) -> Vec<OwnedObjectPath> {
+            (0..self.0)
+                .map(|number| path(number).try_into().unwrap())
+                .collect()
+        }
+    }
+
+    struct Profile(Settings);
+
+    #[zbus::interface(name = "org.freedesktop.NetworkManager.Settings.Connection")]
+    impl Profile {
+        fn get_settings(&self) -> Settings {
+            self.0
+                .iter()
+                .map(|(name, keys)| (name.clone(), copy(keys)))
+                .collect()
+        }
+    }
+
+    fn path(number: usize) -> String {
+        format!("/org/freedesktop/NetworkManager/Settings/{number}")
+    }
+
+    fn copy(
+        keys: &HashMap<String, zbus::zvariant::OwnedValue>,
+    ) -> HashMap<String, zbus::zvariant::OwnedValue> {
+        let keys = keys.iter();
+        keys.map(|(key, value)| (key.clone(), value.try_clone().unwrap()))
+            .collect()
+    }
+
+    fn profile(id: &str, service: &str, autoconnect: bool) -> Settings {
+        let data: HashMap<String, String> = [
+            ("left", "192.0.2.251"),
+            ("right", "192.0.2.252"),
+            ("ikev2", "insist"),
+            ("rightsubnet", "198.51.100.0/24"),
+            ("leftcert", "left_server"),
+            ("nm-auto-defaults", "no"),
+        ]
+        .map(|(key, value)| (key.to_owned(), value.to_owned()))
+        .into();
+        let setting = |keys: Vec<(&str, Value<'_>)>| {
+            let keys = keys.into_iter();
+            keys.map(|(key, value)| (key.to_owned(), value.try_into_owned().unwrap()))
+                .collect()
+        };
+        [
+            (
+                "connection".to_owned(),
+                setting(vec![("id", id.into()), ("autoconnect", autoconnect.into())]),
+            ),
+            (
+                "vpn".to_owned(),
+                setting(vec![("service-type", service.into()), ("data", data.into())]),
+            ),
+        ]
+        .into()
+    }
+
+    #[tokio::test]
+    async fn a_profile_is_found_by_name_and_kind_and_becomes_a_section() {
+        let (one, other) = UnixStream::pair().unwrap();
+        let mut server = Builder::unix_stream(one).server(Guid::generate()).unwrap().p2p();
+        let profiles = [
+            profile("hosta_conn", "org.freedesktop.NetworkManager.openvpn", true),
+            profile("other", PLUGIN_NAME, true),
+            profile("hosta_conn", PLUGIN_NAME, false),
+        ];
+        server = server
+            .serve_at(
+                "/org/freedesktop/NetworkManager/Settings",
+                NetworkManager(profiles.len() + 1),
+            )
+            .unwrap();
+        // The last one that is listed has gone.
+        for (number, profile) in profiles.into_iter().enumerate() {
+            server = server.serve_at(path(number), Profile(profile)).unwrap();
+        }
+        let (server, client) = tokio::join!(server.build(), Builder::unix_stream(other).p2p().build());
+        let (_server, client) = (server.unwrap(), client.unwrap());
+        let found = named(&client, "hosta_conn").await.unwrap();
+        assert_eq!(found.len(), 1);
+        assert_eq!(
+            ipsec_conf::section(&interface(&found[0])).unwrap(),
+            "conn hosta_conn\n\t# nm-auto-defaults=no\n\tauto=add\n\tleft=\"192.0.2.251\"\n\tright=\"192.0.2.252\"\n\
+             \tikev2=\"insist\"\n\tleftcert=\"left_server\"\n\trightsubnet=\"198.51.100.0/24\"\n"
+        );
+        assert!(named(&client, "nobody").await.unwrap().is_empty());
+    }
+
+    #[test]
+    fn a_profile_without_a_valid_connection_is_no_section() {
+        let mut settings = profile("a", PLUGIN_NAME, true);
+        settings.get_mut("vpn").unwrap().remove("data");
+        let error = ipsec_conf::section(&interface(&settings)).unwrap_err();
+        assert!(error.to_string().contains("'right'"), "{error}");
+    }
+}
