@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use lab::agent::wait_until;
+use lab::document::Document;
 use lab::peer::{self, INTERFACE, PSK_DOCUMENT};
 use lab::world::{BEHIND_V4, Host, LEFT_V4, RIGHT_V4, World};
 
@@ -45,7 +46,7 @@ pub(crate) fn policies(world: &World) -> Result<()> {
 pub(crate) fn identical(world: &World) -> Result<()> {
     let left = world.left();
     peer::expect_psk(world.right())?;
-    left.apply(&lab::document::Document::new(PSK_DOCUMENT))?;
+    left.apply(&Document::new(PSK_DOCUMENT))?;
     let (spis, before) = (left.spis()?, profile(left, INTERFACE)?);
     left.ping(RIGHT_V4)?;
     tells_its_status(left, &spis)?;
@@ -92,11 +93,22 @@ pub(crate) fn identical(world: &World) -> Result<()> {
         "    ikev2: insist\n    dpddelay: 30\n    rightsubnet: 198",
     );
     ensure!(changed != both, "nothing is changed");
-    let said = applied(left, &changed, &[])?;
-    ensure!(
-        said.contains("other: modified, up (vpn.data.dpddelay)"),
-        "another change: {said}"
-    );
+    is_looked_at(left, &changed)?;
+    watched(left, || {
+        let output = left.apply_ours(&Document::new(&changed), &[])?;
+        ensure!(
+            output.success() && output.stdout.contains("other: modified, up (vpn.data.dpddelay)"),
+            "another change: {}{}",
+            output.stdout,
+            output.stderr
+        );
+        ensure!(
+            output.stderr.lines().any(|line| line == "other: negotiating"),
+            "another progress: {}",
+            output.stderr
+        );
+        Ok(())
+    })?;
     let after = left.spis()?;
     ensure!(
         spis.iter().all(|spi| after.contains(spi)),
@@ -111,6 +123,64 @@ pub(crate) fn identical(world: &World) -> Result<()> {
     common::leaves_no_trace(world)
 }
 
+/// `diff` shows old and new values, and of secrets none; `-v` tells what is compared.
+fn is_looked_at(left: Host<'_>, changed: &str) -> Result<()> {
+    let rekeyed = changed.replace(peer::PSK, "another secret of ours");
+    let planned = left.apply_ours(&Document::new(&rekeyed), &["--dry-run"])?;
+    for line in [
+        "~ other: would be modified",
+        "    + dpddelay: 30",
+        "    ~ psk: a value that is not shown",
+    ] {
+        ensure!(
+            planned.stdout.lines().any(|told| told == line),
+            "no '{line}' in {}",
+            planned.stdout
+        );
+    }
+    ensure!(
+        !planned.stdout.contains("\u{1b}"),
+        "a pipe gets colours: {:?}",
+        planned.stdout
+    );
+    let told = left.apply_ours(&Document::new(&rekeyed), &["--dry-run", "--json"])?;
+    ensure!(
+        told.stdout.contains(r#""key":"vpn.data.dpddelay""#) && told.stdout.contains(r#""new":"30""#),
+        "programs are told {}",
+        told.stdout
+    );
+    let verbose = left.apply_ours(&Document::new(&rekeyed), &["--dry-run", "-v"])?;
+    for said in [&planned, &told, &verbose] {
+        let shown = format!("{}{}", said.stdout, said.stderr);
+        ensure!(
+            said.success() && !shown.contains(peer::PSK) && !shown.contains("secret of ours"),
+            "a secret is shown, or it failed: {shown}"
+        );
+    }
+    Ok(())
+}
+
+/// `status --watch` tells of what a connection goes through while `work` is done, and of nothing before.
+fn watched(left: Host<'_>, work: impl FnOnce() -> Result<()>) -> Result<()> {
+    let begin = "nmstate-ipsec status other --watch --json > /root/watched 2>&1 & echo $! > /root/watcher";
+    left.shell(begin).run()?;
+    let seen = || left.command(["cat", "/root/watched"]).run();
+    wait_until("the watch has begun", Duration::from_secs(60), || {
+        Ok((!seen()?.is_empty()).then_some(()))
+    })?;
+    let before = seen()?;
+    ensure!(before.lines().count() == 1, "told without a change: {before}");
+    work()?;
+    wait_until("the watch has told of it", Duration::from_secs(60), || {
+        let seen = seen()?;
+        let last = seen.lines().last().unwrap_or_default();
+        let is_told = seen.contains(r#""state":"negotiating""#) && last.contains(r#""state":"up""#);
+        Ok(is_told.then_some(()))
+    })?;
+    left.shell("kill $(cat /root/watcher)").run()?;
+    Ok(())
+}
+
 /// `status` shows the SAs that the kernel has, and what they have carried.
 fn tells_its_status(left: Host<'_>, spis: &[String]) -> Result<()> {
     let told = left
@@ -122,6 +192,12 @@ fn tells_its_status(left: Host<'_>, spis: &[String]) -> Result<()> {
         connection["state"] == "up" && connection["right"] == RIGHT_V4 && connection["left"] == LEFT_V4,
         "another state: {told:#}"
     );
+    let timers = connection["timers"].as_array().context("there are no timers")?;
+    for sa in ["ike", "child"] {
+        let is_its = |timer: &&serde_json::Value| timer["sa"] == sa && timer["event"] == "rekey";
+        let rekey = timers.iter().find(is_its).and_then(|timer| timer["in"].as_u64());
+        ensure!(rekey > Some(0), "the {sa} SA is not rekeyed: {told:#}");
+    }
     let sas = connection["sas"].as_array().context("there are no SAs")?;
     ensure!(sas.len() == spis.len(), "SAs {spis:?} are told as {told:#}");
     for sa in sas {
@@ -129,10 +205,16 @@ fn tells_its_status(left: Host<'_>, spis: &[String]) -> Result<()> {
         ensure!(
             spis.iter().any(|known| known.ends_with(spi))
                 && sa["packets"].as_u64() >= Some(3)
+                && sa["used-since"].as_u64() >= sa["since"].as_u64()
                 && sa["mode"] == "transport",
             "no such SA: {sa:#}, there are {spis:?}"
         );
     }
+    let exported = left.command(["nmstate-ipsec", "export", INTERFACE]).run()?;
+    ensure!(
+        exported.contains(&format!("right=\"{RIGHT_V4}\"")) && !exported.contains(peer::PSK),
+        "exported as: {exported}"
+    );
     let shown = left.command(["nmstate-ipsec", "status"]).run()?;
     ensure!(shown.starts_with("hosta_conn: up for "), "shown as: {shown}");
     let unknown = left.command(["nmstate-ipsec", "status", "nobody"]).output()?;
@@ -172,7 +254,7 @@ pub(crate) fn mixed(world: &World) -> Result<()> {
             .success())
     };
     let wrong = format!("{PSK_DOCUMENT}{bridge}").replace(peer::PSK, "another key than right has");
-    let output = left.apply_ours(&lab::document::Document::new(&wrong), &[])?;
+    let output = left.apply_ours(&Document::new(&wrong), &[])?;
     ensure!(
         output.status == 1,
         "a wrong key was applied: {}{}",
