@@ -10,7 +10,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use nmstate_ipsec_core::connection::KEYS;
+use nmstate_ipsec_core::connection::{KEYS, key_names};
 use nmstate_ipsec_core::updown::FORWARDED;
 
 /// Longest token of a dictionary.
@@ -18,8 +18,44 @@ const LONGEST: usize = 64;
 
 fn main() -> io::Result<()> {
     let own = Path::new(env!("CARGO_MANIFEST_DIR"));
+    documents(own)?;
     profiles(own)?;
     environments(own)
+}
+
+fn documents(own: &Path) -> io::Result<()> {
+    let mut tokens: BTreeSet<String> = key_names().map(|key| format!("\n    {key}: ")).collect();
+    let words = [
+        "- ",
+        ": ",
+        "---\n",
+        "&a ",
+        "*a",
+        "!!str ",
+        "<<: ",
+        "interfaces:",
+        "type: ipsec",
+        "state: absent",
+    ];
+    tokens.extend(words.map(ToOwned::to_owned));
+    let dirs = [
+        "policy-examples",
+        "plugin/cli/tests/bad",
+        "plugin/cli/tests/check",
+    ];
+    for (number, dir) in dirs.iter().enumerate() {
+        for file in fs::read_dir(own.join("../..").join(dir))? {
+            let path = file?.path();
+            let name = format!(
+                "{number}-{}",
+                path.file_name().unwrap_or_default().to_string_lossy()
+            );
+            if path.is_file() {
+                write(own, "document", &name, &fs::read(&path)?)?;
+            }
+        }
+    }
+    dictionary(own, "document", &tokens)
 }
 
 fn profiles(own: &Path) -> io::Result<()> {

@@ -110,9 +110,8 @@ pub fn read_one(source: &Source) -> (Vec<Document>, Vec<Error>) {
     from_text(text.as_deref(), &source.name())
 }
 
-/// The same of bytes that are in no file.
-#[cfg(test)]
-pub(crate) fn read_bytes(bytes: &[u8]) -> (Vec<Document>, Vec<Error>) {
+/// The same of bytes that are in no file; for tests, and for what fuzzes them.
+pub fn read_bytes(bytes: &[u8]) -> (Vec<Document>, Vec<Error>) {
     from_text(source::text_of(bytes).as_deref(), "test.yaml")
 }
 

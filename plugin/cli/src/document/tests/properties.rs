@@ -1,9 +1,11 @@
 //! What holds of every document.
 
+use nmstate_ipsec_core::connection::{Connection, key_names};
 use proptest::prelude::*;
 
 use super::{
     super::{
+        Document,
         error::{Faults, Path},
         json, parse,
     },
@@ -53,14 +55,26 @@ fn tree() -> impl Strategy<Value = serde_json::Value> {
 }
 
 fn check(bytes: &[u8]) -> Result<(), TestCaseError> {
-    let Err(errors) = parsed(bytes) else {
-        return Ok(());
+    let errors = match parsed(bytes) {
+        Ok(documents) => return connections(&documents),
+        Err(errors) => errors,
     };
     prop_assert!(!errors.is_empty());
     for error in errors {
         let text = error.to_string();
         prop_assert!(!text.chars().any(char::is_control), "{text:?}");
         prop_assert!(!text.contains("psk_password"), "{text:?}");
+    }
+    Ok(())
+}
+
+/// What is accepted here is accepted by the daemon, and by NetworkManager's plugin, too.
+fn connections(documents: &[Document]) -> Result<(), TestCaseError> {
+    let interfaces = documents.iter().flat_map(|document| &document.state.ipsec);
+    for libreswan in interfaces.filter_map(|interface| interface.libreswan.as_ref()) {
+        let data = libreswan.data.clone().into_iter().collect();
+        let read = Connection::from_data(&data);
+        prop_assert!(libreswan.is_template || read.is_ok(), "{read:?}: {data:?}");
     }
     Ok(())
 }
@@ -82,6 +96,18 @@ proptest! {
         prop_assert_eq!(value(&yaml), Some(tree.clone()), "{}", yaml);
         let compact = serde_json::to_string(&tree).unwrap();
         prop_assert_eq!(value(&compact), Some(tree), "{}", compact);
+    }
+
+    #[test]
+    fn what_is_accepted_is_a_connection(
+        key in prop::sample::select(key_names().collect::<Vec<_>>()),
+        other in prop::sample::select(key_names().collect::<Vec<_>>()),
+        values in [scalar(), scalar()],
+    ) {
+        let [value, another] = values;
+        check(format!(
+            "interfaces:\n- name: c\n  type: ipsec\n  libreswan:\n    right: 192.0.2.2\n    {key}: {value}\n    {other}: '{another}'\n"
+        ).as_bytes())?;
     }
 
     #[test]
