@@ -162,7 +162,7 @@ pub struct Check {
     /// Files with policies or desired state, in YAML or JSON, or configurations (FILE.conf); '-' is standard input
     #[arg(required = true, value_name = "FILE")]
     pub files: Vec<PathBuf>,
-    /// Where certificates are looked for, as <nickname>.p12 or .pem [default: beside each document]
+    /// Where certificates are looked for, as NICKNAME.p12 or .pem [default: beside each document]
     #[arg(long, value_name = "DIR")]
     pub certs: Option<PathBuf>,
     /// A network in which a cluster has its pods, or the tunnels between them: no connection should take their traffic

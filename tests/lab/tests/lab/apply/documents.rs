@@ -94,21 +94,7 @@ pub(crate) fn identical(world: &World) -> Result<()> {
     );
     ensure!(changed != both, "nothing is changed");
     is_looked_at(left, &changed)?;
-    watched(left, || {
-        let output = left.apply_ours(&Document::new(&changed), &[])?;
-        ensure!(
-            output.success() && output.stdout.contains("other: modified, up (vpn.data.dpddelay)"),
-            "another change: {}{}",
-            output.stdout,
-            output.stderr
-        );
-        ensure!(
-            output.stderr.lines().any(|line| line == "other: negotiating"),
-            "another progress: {}",
-            output.stderr
-        );
-        Ok(())
-    })?;
+    watched(left, || changes_other(left, &changed))?;
     let after = left.spis()?;
     ensure!(
         spis.iter().all(|spi| after.contains(spi)),
@@ -123,7 +109,24 @@ pub(crate) fn identical(world: &World) -> Result<()> {
     common::leaves_no_trace(world)
 }
 
-/// `diff` shows old and new values, and of secrets none; `-v` tells what is compared.
+/// Applies a document that changes one connection, which is told while it is done and afterwards.
+fn changes_other(left: Host<'_>, changed: &str) -> Result<()> {
+    let output = left.apply_ours(&Document::new(changed), &[])?;
+    ensure!(
+        output.success() && output.stdout.contains("other: modified, up (vpn.data.dpddelay)"),
+        "another change: {}{}",
+        output.stdout,
+        output.stderr
+    );
+    ensure!(
+        output.stderr.lines().any(|line| line == "other: negotiating"),
+        "another progress: {}",
+        output.stderr
+    );
+    Ok(())
+}
+
+/// A look before shows old and new values, and of secrets none, however it is asked for.
 fn is_looked_at(left: Host<'_>, changed: &str) -> Result<()> {
     let rekeyed = changed.replace(peer::PSK, "another secret of ours");
     let planned = left.apply_ours(&Document::new(&rekeyed), &["--dry-run"])?;
