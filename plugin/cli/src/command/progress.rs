@@ -1,8 +1,8 @@
-//! What is said on standard error while a document is applied: a line for each connection with its phase.
+//! What is said while a document is applied: a line for each connection with its phase.
 
 use std::{
     collections::BTreeMap,
-    io::{self, Stderr},
+    io::{self, Stderr, Write},
     time::Duration,
 };
 
@@ -51,7 +51,12 @@ impl Progress {
                 // Lines with a time are to stay.
                 Words::None | Words::All => None,
             },
-            say: Box::new(|line| eprintln!("{line}")),
+            say: match words {
+                // The first line of standard error is the reason if it fails, unless somebody wants all of this.
+                // Nobody reading it keeps nothing from being applied: `apply | head -1` is no reason to undo.
+                Words::Phases => Box::new(|line| drop(writeln!(io::stdout(), "{line}"))),
+                Words::None | Words::All => Box::new(|line| drop(writeln!(io::stderr(), "{line}"))),
+            },
         }
     }
 

@@ -119,8 +119,9 @@ fn changes_other(left: Host<'_>, changed: &str) -> Result<()> {
         output.stderr
     );
     ensure!(
-        output.stderr.lines().any(|line| line == "other: negotiating"),
-        "another progress: {}",
+        output.stdout.lines().any(|line| line == "other: negotiating") && output.stderr.is_empty(),
+        "another progress: {}{}",
+        output.stdout,
         output.stderr
     );
     Ok(())
