@@ -71,7 +71,8 @@ impl Transactions {
                 None => steps.push(Step::again(&entry.settings)),
             }
         }
-        if base.is_none() && steps.iter().all(|step| step.action == Action::Keep) {
+        // Without a commit somebody is going to end it, though nothing changes.
+        if base.is_none() && options.commit && steps.iter().all(|step| step.action == Action::Keep) {
             return Ok(Begun::Nothing(steps));
         }
         let checkpoint = match base {
