@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand, ValueEnum};
 use nmstate_ipsec_core::connection::Subnet;
 
+pub use crate::nmstatectl::Show;
+
 /// IPsec connections as policies declare them.
 #[derive(Debug, Parser)]
 #[command(name = "nmstate-ipsec", version, about)]
@@ -32,6 +34,8 @@ pub enum Command {
     /// Each finding is a line: file, line, column, severity, code and text. The exit status says the worst of them: 0 if
     /// there is none, or none worse than an info; 1 if the worst is a warning; 2 if it is an error.
     Check(Check),
+    /// Show the state of the network, as nmstatectl does
+    Show(Show),
     /// Show what connections are doing
     Status(Status),
     /// Make what was applied with --no-commit last

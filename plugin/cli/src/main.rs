@@ -3,16 +3,22 @@
 use std::process::ExitCode;
 
 use clap::Parser;
-use nmstate_ipsec::{args::Args, command};
+use nmstate_ipsec::{args::Args, command, nmstatectl};
+use tokio::runtime::Builder;
 
 fn main() -> ExitCode {
-    let args = Args::parse();
-    let ran = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| command::Fault::failed("failed to start the event loop", error))
-        .and_then(|runtime| runtime.block_on(command::run(args)));
-    match ran {
+    let runtime = Builder::new_current_thread().enable_all().build();
+    let runtime = match runtime {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("failed to start the event loop: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    if let Some(arguments) = nmstatectl::arguments(std::env::args_os()) {
+        return runtime.block_on(nmstatectl::run(arguments));
+    }
+    match runtime.block_on(command::run(Args::parse())) {
         Ok(code) => code,
         Err(fault) => {
             eprintln!("{fault}");

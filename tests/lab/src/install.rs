@@ -14,8 +14,10 @@ use crate::world;
 
 /// Packages to build, and their programs with the place of each on a host.
 const PACKAGES: [&str; 3] = ["nmstate-ipsec", "nmstate-ipsecd", "nm-libreswan-service"];
-const PROGRAMS: [(&str, &str); 4] = [
+const PROGRAMS: [(&str, &str); 5] = [
     ("nmstate-ipsec", "/usr/bin/nmstate-ipsec"),
+    // Under the name that decides what it is, beside upstream's in /usr/bin.
+    ("nmstate-ipsec", OUR_NMSTATECTL),
     ("nmstate-ipsecd", "/usr/libexec/nmstate-ipsecd"),
     ("nm-libreswan-service", "/usr/libexec/nm-libreswan-service"),
     (
@@ -23,6 +25,9 @@ const PROGRAMS: [(&str, &str); 4] = [
         "/usr/libexec/nm-libreswan-service-helper",
     ),
 ];
+
+/// Our command by the name of upstream's.
+pub const OUR_NMSTATECTL: &str = "/usr/libexec/nmstate-ipsec/nmstatectl";
 
 const ACTIVATE_SCRIPT: &str = include_str!("files/activate.sh");
 
@@ -130,6 +135,20 @@ impl Product {
             inputs.extend([description.as_bytes(), file.content.as_slice()]);
         }
         world::hash(&inputs)
+    }
+
+    /// Puts our command alone into a guest, under its names.
+    ///
+    /// # Errors
+    /// A file could not be written.
+    pub fn install_command(&self, agent: &Agent) -> Result<()> {
+        let paths = PROGRAMS.iter().filter(|(program, _)| *program == "nmstate-ipsec");
+        for (_, path) in paths {
+            let file = self.files.iter().find(|file| file.path == *path);
+            let file = file.with_context(|| format!("{path} is not built"))?;
+            agent.put(&file.path, file.mode, &file.content)?;
+        }
+        Ok(())
     }
 
     /// Puts everything into a guest and has its services notice.

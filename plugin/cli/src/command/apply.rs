@@ -5,13 +5,14 @@ use nmstate_ipsec_core::daemon_api::{ApplyOptions, TransactionsProxy};
 
 use serde_json::json;
 
-use super::{Fault, daemon, progress::Progress, selected};
+use super::{Fault, progress::Progress, selected};
 use crate::{
+    alone,
     args::Apply,
-    checkpoint, declarations,
+    daemon, declarations,
     difference::{self, Difference},
-    document::{Document, IpsecInterface},
-    report,
+    document::Document,
+    report, transaction,
 };
 
 pub(super) async fn run(arguments: Apply) -> Result<(), Fault> {
@@ -21,8 +22,10 @@ pub(super) async fn run(arguments: Apply) -> Result<(), Fault> {
     for document in &documents {
         others.push(other(document).await?);
     }
+    let Some(daemon) = daemon::find().await? else {
+        return alone::apply(&arguments, &documents, others).await;
+    };
     let mut progress = Progress::new(&arguments);
-    let daemon = daemon().await?;
     for (document, other) in documents.iter().zip(others) {
         if arguments.dry_run {
             look(&daemon, document, other.as_ref(), arguments.json).await?;
@@ -65,28 +68,8 @@ async fn one(
     document: &Document,
     other: Option<NetworkState>,
 ) -> Result<(), Fault> {
-    let checkpoint = match other {
-        Some(state) => {
-            daemon.prepare().await?;
-            progress.detail(&format!("{document}: nmstate applies what is not ipsec"));
-            match apply_other(arguments, document, state).await {
-                Ok(checkpoint) => {
-                    progress.detail(&format!("{document}: nmstate has applied it, under {checkpoint}"));
-                    checkpoint
-                }
-                Err(fault) => {
-                    // nmstate has undone what it did; what went with a device is the daemon's to bring back.
-                    for remains in daemon.rollback().await? {
-                        eprintln!("{remains}");
-                    }
-                    return Err(fault);
-                }
-            }
-        }
-        None => String::new(),
-    };
     let options = ApplyOptions {
-        checkpoint,
+        checkpoint: String::new(),
         commit: !arguments.no_commit,
         time_out: arguments.timeout,
         wait: arguments.wait,
@@ -96,10 +79,11 @@ async fn one(
     };
     let declarations = declarations::of(&document.state);
     progress.sending(&declarations);
-    let work = daemon.apply(&options, &declarations);
+    let work = transaction::carry_out(daemon, other, &declarations, options);
     let applied = progress
         .during(daemon.inner().connection(), &declarations, work)
-        .await?;
+        .await
+        .map_err(|broken| broken.into_fault(document))?;
     progress.compared(&applied.outcomes);
     progress.detail(&format!("{document}: done"));
     if !applied.done {
@@ -112,35 +96,39 @@ async fn one(
     Ok(())
 }
 
+/// Refuses connections that nobody could carry out: with expressions that are not filled in, or another name than their
+/// interface's.
+///
+/// # Errors
+/// The first of them.
+pub(crate) fn plain_connections(document: &Document) -> Result<(), Fault> {
+    let invalid = |text: String| Fault::Input(format!("{document}: {text}"));
+    for interface in &document.state.ipsec {
+        let name = &interface.name;
+        let libreswan = interface.libreswan.as_ref();
+        if libreswan.is_some_and(|libreswan| libreswan.is_template) {
+            return Err(invalid(format!(
+                "'{name}' has an expression over the policy's captures, which connections cannot have; write the value out"
+            )));
+        }
+        if interface
+            .profile_name
+            .as_ref()
+            .is_some_and(|called| called != name)
+        {
+            return Err(invalid(format!(
+                "'{name}' has a profile-name, but nmstate and nmcli know an ipsec interface by its profile's name alone; \
+                 leave it out, or call the interface so"
+            )));
+        }
+    }
+    Ok(())
+}
+
 /// Everything that is not ipsec, as nmstate reads it.
 pub(super) async fn other(document: &Document) -> Result<Option<NetworkState>, Fault> {
     let invalid = |error: &dyn std::fmt::Display| Fault::Input(format!("{document}: {error}"));
-    let is_template = |interface: &IpsecInterface| {
-        let libreswan = interface.libreswan.as_ref();
-        libreswan.is_some_and(|libreswan| libreswan.is_template)
-    };
-    if let Some(interface) = document
-        .state
-        .ipsec
-        .iter()
-        .find(|interface| is_template(interface))
-    {
-        let name = &interface.name;
-        return Err(invalid(&format!(
-            "'{name}' has an expression over the policy's captures, which connections cannot have; write the value out"
-        )));
-    }
-    let is_called_otherwise = |interface: &&IpsecInterface| {
-        let called = interface.profile_name.as_ref();
-        called.is_some_and(|called| *called != interface.name)
-    };
-    if let Some(interface) = document.state.ipsec.iter().find(is_called_otherwise) {
-        let name = &interface.name;
-        return Err(invalid(&format!(
-            "'{name}' has a profile-name, but nmstate and nmcli know an ipsec interface by its profile's name alone; leave \
-             it out, or call the interface so"
-        )));
-    }
+    plain_connections(document)?;
     let Some(state) = &document.state.other else {
         return Ok(None);
     };
@@ -160,27 +148,4 @@ pub(super) async fn other(document: &Document) -> Result<Option<NetworkState>, F
     NetworkState::try_from(policy)
         .map(Some)
         .map_err(|error| invalid(&error))
-}
-
-/// Applies what is not ipsec with nmstate, under its own checkpoint, and returns that.
-async fn apply_other(
-    arguments: &Apply,
-    document: &Document,
-    mut state: NetworkState,
-) -> Result<String, Fault> {
-    let before = checkpoint::all().await?;
-    state
-        .set_commit(false)
-        .set_verify_change(!arguments.no_verify)
-        .set_timeout(arguments.timeout);
-    // It undoes what it did when it fails.
-    let applied = state.apply_async().await;
-    applied.map_err(|error| Fault::Failed(format!("{document}: {error}")))?;
-    let after = checkpoint::all().await?;
-    let ours = after.into_iter().find(|checkpoint| !before.contains(checkpoint));
-    ours.ok_or_else(|| {
-        Fault::Failed(format!(
-            "{document}: NetworkManager's checkpoint has gone; it has undone the document"
-        ))
-    })
 }

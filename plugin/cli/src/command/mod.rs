@@ -7,13 +7,19 @@ mod export;
 mod import;
 mod progress;
 mod selected;
+mod show;
 mod status;
 
 use std::{error::Error, fmt, process::ExitCode};
 
+pub(crate) use apply::plain_connections;
 use nmstate_ipsec_core::daemon_api::{TransactionError, TransactionsProxy};
 
-use crate::args::{Args, Command};
+use crate::{
+    args::{Args, Command},
+    daemon,
+    transaction::{self, End},
+};
 
 /// Why the command did not do what it was asked to.
 #[derive(Debug)]
@@ -71,21 +77,14 @@ pub async fn run(args: Args) -> Result<ExitCode, Fault> {
         Command::Import(arguments) => import::run(&arguments)?,
         Command::Export(arguments) => export::run(&arguments).await?,
         Command::Status(arguments) => status::run(&arguments).await?,
-        Command::Commit => daemon().await?.commit().await?,
-        Command::Rollback => {
-            let remains = daemon().await?.rollback().await?;
-            if !remains.is_empty() {
-                return Err(Fault::Failed(remains.join("\n")));
-            }
-        }
+        Command::Show(arguments) => show::run(&arguments).await?,
+        Command::Commit => transaction::end(End::Commit).await?,
+        Command::Rollback => transaction::end(End::Rollback).await?,
     }
     Ok(ExitCode::SUCCESS)
 }
 
 /// The daemon, which the system bus starts when it is called.
 async fn daemon() -> Result<TransactionsProxy<'static>, Fault> {
-    let bus = zbus::Connection::system().await;
-    let bus = bus.map_err(|error| Fault::failed("failed to reach the system bus", error))?;
-    let proxy = TransactionsProxy::new(&bus).await;
-    proxy.map_err(|error| Fault::failed("failed to reach nmstate-ipsecd", error))
+    daemon::find().await?.ok_or_else(daemon::missing)
 }

@@ -77,7 +77,7 @@ fn is_same_profile(before: &str, after: &str) -> Result<()> {
     Ok(())
 }
 
-fn nothing_is_open(left: Host<'_>) -> Result<()> {
+pub(crate) fn nothing_is_open(left: Host<'_>) -> Result<()> {
     let journal = left
         .command(["find", "/var/lib/nmstate-ipsec", "-type", "f"])
         .run()?;

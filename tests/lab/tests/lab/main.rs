@@ -13,6 +13,7 @@ mod interactive;
 mod kinds;
 mod lasting;
 mod names;
+mod nmstatectl;
 mod pair;
 mod pluto;
 mod policies;
@@ -103,6 +104,10 @@ const STORIES: &[Story] = &[
     Story::of_product("apply::killed::daemon_at_messages", apply::daemon_at_messages),
     Story::of_product("apply::killed::daemon_at_programs", apply::daemon_at_programs),
     Story::of_product("apply::killed::command_at_messages", apply::command_at_messages),
+    Story::of_product("nmstatectl::same", nmstatectl::same),
+    Story::of_product("nmstatectl::operator", nmstatectl::operator),
+    Story::of_product("nmstatectl::without_commit", nmstatectl::without_commit),
+    Story::plain("nmstatectl::alone", nmstatectl::alone),
     Story::of_product("families::ipv6", families::ipv6),
     Story::of_product("families::six_in_four", families::six_in_four),
     Story::of_product("families::four_in_six", families::four_in_six),
