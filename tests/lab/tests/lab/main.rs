@@ -104,6 +104,7 @@ const STORIES: &[Story] = &[
     Story::of_product("apply::killed::daemon_at_messages", apply::daemon_at_messages),
     Story::of_product("apply::killed::daemon_at_programs", apply::daemon_at_programs),
     Story::of_product("apply::killed::command_at_messages", apply::command_at_messages),
+    Story::of_product("apply::killed::command_with_others", apply::command_with_others),
     Story::of_product("nmstatectl::same", nmstatectl::same),
     Story::of_product("nmstatectl::operator", nmstatectl::operator),
     Story::of_product("nmstatectl::without_commit", nmstatectl::without_commit),

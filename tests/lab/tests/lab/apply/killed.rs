@@ -18,51 +18,55 @@ const TIMEOUT: Duration = Duration::from_secs(2400);
 const MESSAGES: &str = "sendmsg";
 const PROGRAMS: &str = "clone,clone3,vfork,fork";
 
+/// How many calls one image passes over, so that the other kills at those between. With `LAB_EVERY_CALL=1` in the
+/// environment none is passed over.
+#[derive(Clone, Copy)]
+struct Every(usize);
+
 /// The daemon is killed before each message that it sends while a document is applied, and so after the one before it:
-/// the host has the old document or the new one, as a whole, with its tunnel up. Each image has every other of them; with
-/// `LAB_EVERY_CALL=1` in the environment it has all.
+/// the host has the old document or the new one, as a whole, with its tunnel up.
 pub(crate) fn daemon_at_messages(world: &World) -> Result<()> {
-    killed(world, "daemon", MESSAGES)
+    killed(world, "daemon", MESSAGES, "", Every(2))
 }
 
 /// The same before each program that the daemon starts.
 pub(crate) fn daemon_at_programs(world: &World) -> Result<()> {
-    killed(world, "daemon", PROGRAMS)
+    killed(world, "daemon", PROGRAMS, "", Every(2))
 }
 
-/// The same with the command. What it applies has another interface, too: that is its own doing, through nmstate.
+/// The same with the command: the daemon undoes what it left.
 pub(crate) fn command_at_messages(world: &World) -> Result<()> {
-    killed(world, "command", MESSAGES)
+    killed(world, "command", MESSAGES, "", Every(2))
 }
 
-fn killed(world: &World, victim: &str, calls: &str) -> Result<()> {
+/// The same where the document has another interface, too: that is the command's own doing, through nmstate, with some
+/// hundred messages.
+pub(crate) fn command_with_others(world: &World) -> Result<()> {
+    let other = "- name: dummy7\n  type: dummy\n  state: up\n  mtu: <mtu>\n  ipv4:\n    enabled: false\n  ipv6:\n    enabled: false\n";
+    killed(world, "command", MESSAGES, other, Every(50))
+}
+
+fn killed(world: &World, victim: &str, calls: &str, other: &str, Every(step): Every) -> Result<()> {
     let left = world.left();
     peer::expect_psk(world.right())?;
-    for (name, delay, mtu) in [("one", 30, 1400), ("two", 40, 1300)] {
-        let mut document = PSK_DOCUMENT.replace(
-            "type: transport\n",
-            &format!("type: transport\n    dpddelay: {delay}\n"),
-        );
-        if victim == "command" {
-            document.push_str(&format!(
-                "- name: dummy7\n  type: dummy\n  state: up\n  mtu: {mtu}\n  ipv4:\n    enabled: false\n  ipv6:\n    enabled: false\n"
-            ));
-        }
+    for (name, delay, mtu) in [("one", "30", "1400"), ("two", "40", "1300")] {
+        let key = format!("type: transport\n    dpddelay: {delay}\n");
+        let document = PSK_DOCUMENT.replace("type: transport\n", &key) + &other.replace("<mtu>", mtu);
         world
             .agent()
             .put(&format!("/root/{name}.yaml"), 0o600, document.as_bytes())?;
     }
     let (first, step) = match world.image() {
-        _ if std::env::var("LAB_EVERY_CALL").is_ok_and(|every| every == "1") => ("1", "1"),
-        Image::Trixie => ("1", "2"),
-        Image::Bookworm => ("2", "2"),
+        _ if std::env::var("LAB_EVERY_CALL").is_ok_and(|every| every == "1") => (1, 1),
+        Image::Trixie => (step / 2, step),
+        Image::Bookworm => (step, step),
     };
     let script = left
         .shell(SCRIPT)
         .env("VICTIM", victim)
         .env("CALLS", calls)
-        .env("FIRST", first)
-        .env("STEP", step);
+        .env("FIRST", &first.to_string())
+        .env("STEP", &step.to_string());
     let said = script
         .timeout(TIMEOUT)
         .run()
