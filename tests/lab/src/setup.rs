@@ -26,6 +26,44 @@ const PACKAGES: [&str; 7] = [
     "util-linux",
 ];
 
+/// What the workspace is built with and tested with natively, and the packages that bring it.
+const NATIVE: [(&str, &str); 5] = [
+    ("/usr/include/openssl/ssl.h", "libssl-dev"),
+    ("/usr/bin/pkg-config", "pkg-config"),
+    ("/usr/bin/openssl", "openssl"),
+    ("/usr/bin/certutil", "libnss3-tools"),
+    ("/usr/bin/unshare", "util-linux"),
+];
+
+/// Checks for what building and the native tests need and, as root, installs what is missing.
+///
+/// # Errors
+/// Something is missing and could not be installed; the error names the packages.
+pub fn ensure_native() -> Result<()> {
+    let missing: Vec<&str> = NATIVE
+        .iter()
+        .filter(|(file, _)| !Path::new(file).exists())
+        .map(|(_, package)| *package)
+        .collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let advice = format!(
+        "building and testing needs the packages {}; install them",
+        missing.join(", ")
+    );
+    if !rustix::process::geteuid().is_root() {
+        bail!("{advice}");
+    }
+    eprintln!("installing {}", missing.join(", "));
+    host::run(Command::new("apt-get").arg("update")).with_context(|| advice.clone())?;
+    let mut apt = Command::new("apt-get");
+    apt.env("DEBIAN_FRONTEND", "noninteractive")
+        .args(["install", "-y", "--no-install-recommends"])
+        .args(missing);
+    host::run(&mut apt).map(drop).with_context(|| advice)
+}
+
 /// Checks for what the lab needs and, as root, installs what is missing.
 ///
 /// # Errors

@@ -35,6 +35,7 @@ const CHECKS: [(&str, &[&str]); 4] = [
 
 /// Runs everything, or with a filter only the lab's trials that match it.
 pub(crate) fn run(lab_filter: Option<&str>) -> Result<ExitCode> {
+    setup::ensure_native()?;
     let mut tally = Tally::default();
     if lab_filter.is_none() {
         for (name, arguments) in CHECKS {
