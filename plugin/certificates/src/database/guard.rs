@@ -1,0 +1,88 @@
+//! What holds while the database is changed: one change at a time, and room to undo it.
+
+use std::{fs::File, io, os::fd::OwnedFd, thread, time::Duration};
+
+use rustix::fs::{FallocateFlags, FlockOperation, Mode, OFlags, fallocate, flock, open};
+use tokio::{sync::oneshot, time::timeout};
+
+use super::Database;
+use crate::error::Error;
+
+/// How long another change is waited for.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Room on the device that a change must leave, in bytes: SQLite writes a journal even of a deletion.
+const RESERVE: u64 = 256 * 1024;
+
+/// The only one that changes the database, as long as it lives.
+#[derive(Debug)]
+pub(crate) struct Lock {
+    _dir: OwnedFd,
+}
+
+/// Room on the device, given back when it is dropped. A file without a name, so that nothing is left after a kill.
+#[derive(Debug)]
+pub(crate) struct Reserve {
+    _file: Option<OwnedFd>,
+}
+
+impl Database {
+    /// Waits until nobody else changes the database, and keeps others from it. The directory must be there.
+    pub(crate) async fn lock(&self) -> Result<Lock, Error> {
+        let fault =
+            |error: io::Error| self.fault("unusable", format!("its directory cannot be locked: {error}"));
+        let dir = File::open(self.dir()).map_err(fault)?;
+        match flock(&dir, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => return Ok(Lock { _dir: dir.into() }),
+            Err(rustix::io::Errno::WOULDBLOCK) => {}
+            Err(error) => return Err(fault(error.into())),
+        }
+        let (done, waiting) = oneshot::channel();
+        // A thread of its own, which nobody has to wait for: flock(2) cannot be given up.
+        thread::spawn(move || {
+            let locked = flock(&dir, FlockOperation::LockExclusive).map(|()| dir);
+            // Nobody waits any more: the lock goes with the descriptor.
+            drop(done.send(locked));
+        });
+        match timeout(PATIENCE, waiting).await {
+            Ok(Ok(Ok(dir))) => Ok(Lock { _dir: dir.into() }),
+            Ok(Ok(Err(error))) => Err(fault(error.into())),
+            Ok(Err(_)) => Err(fault(io::ErrorKind::Other.into())),
+            Err(_) => Err(self.fault(
+                "locked",
+                format!(
+                    "another import has held its lock for {} s; see who has the directory open (lsof)",
+                    PATIENCE.as_secs()
+                ),
+            )),
+        }
+    }
+
+    /// Makes sure that a change can be undone even if the device is filled up meanwhile.
+    pub(crate) fn reserve(&self) -> Result<Reserve, Error> {
+        let full = |error: io::Error| {
+            let detail = format!(
+                "its device has no room for a change ({error}); free {} kB",
+                RESERVE / 1024
+            );
+            self.fault("no-space", detail)
+        };
+        let flags = OFlags::TMPFILE | OFlags::RDWR | OFlags::CLOEXEC;
+        let file = match open(self.dir(), flags, Mode::RUSR | Mode::WUSR) {
+            Ok(file) => file,
+            Err(rustix::io::Errno::ROFS | rustix::io::Errno::ACCESS | rustix::io::Errno::PERM) => {
+                return Err(self.fault("read-only", super::fault::UNWRITABLE));
+            }
+            Err(error @ (rustix::io::Errno::NOSPC | rustix::io::Errno::DQUOT)) => {
+                return Err(full(error.into()));
+            }
+            // Not every file system has files without names; there the device's room is left to chance.
+            Err(_) => return Ok(Reserve { _file: None }),
+        };
+        match fallocate(&file, FallocateFlags::empty(), 0, RESERVE) {
+            Ok(()) => Ok(Reserve { _file: Some(file) }),
+            Err(error @ (rustix::io::Errno::NOSPC | rustix::io::Errno::DQUOT)) => Err(full(error.into())),
+            Err(_) => Ok(Reserve { _file: None }),
+        }
+    }
+}

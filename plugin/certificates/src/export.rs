@@ -1,0 +1,123 @@
+//! A certificate with its key out of the database, and bundles made of files.
+
+use std::{
+    fs::{self, OpenOptions},
+    io::Write,
+    os::unix::fs::OpenOptionsExt,
+    path::Path,
+};
+
+use nmstate_ipsec_core::{connection::Nickname, secret::Secret};
+use openssl::{rand::rand_bytes, x509::X509};
+
+use crate::{
+    bundle::Bundle,
+    database::{Database, Snapshot},
+    description::{self, hex},
+    error::Error,
+    file::Password,
+    judge,
+    private_dir::PrivateDir,
+};
+
+/// Takes a certificate with its key and its authorities out of the database, which keeps them.
+///
+/// # Errors
+/// It is not there, or its key is not.
+pub async fn export(database: &Database, nickname: &Nickname) -> Result<Bundle, Error> {
+    let missing = || Error::Missing {
+        nickname: nickname.to_string(),
+        dir: database.dir().to_owned(),
+    };
+    if !database.exists() {
+        return Err(missing());
+    }
+    let _lock = database.lock().await?;
+    let snapshot = database.snapshot().await?;
+    if !snapshot.has(nickname.as_str()) {
+        return Err(missing());
+    }
+    if !snapshot
+        .entries_of(nickname.as_str())
+        .any(|entry| entry.trust.has_key())
+    {
+        return Err(database.fault(
+            "no-key",
+            format!("'{nickname}' has no key there, so that there is nothing to make a bundle of"),
+        ));
+    }
+    let private = PrivateDir::new()?;
+    let mut bytes = [0; 24];
+    rand_bytes(&mut bytes).map_err(|error| Error::local("make a password", error))?;
+    let password = Secret::new(hex(&bytes));
+    let file = private.path("bundle.p12");
+    let command = database
+        .pk12util("-o", &file)
+        .args(["-n", nickname.as_str(), "-w", "/dev/stdin"]);
+    let ran = command.input(password.expose()).run().await;
+    database.succeeded(format!("export '{nickname}'"), ran).await?;
+    let password = Password {
+        secret: password,
+        origin: None,
+        missed: Vec::new(),
+    };
+    let mut bundle = Bundle::open(&file, None, &password)?;
+    bundle.chain = authorities(&bundle.certificate, &snapshot);
+    Ok(bundle)
+}
+
+fn authorities(certificate: &X509, snapshot: &Snapshot) -> Vec<X509> {
+    let all: Vec<X509> = snapshot
+        .held
+        .iter()
+        .map(|held| held.certificate.clone())
+        .collect();
+    let own = description::fingerprint(certificate);
+    let others: Vec<X509> = all
+        .into_iter()
+        .filter(|other| description::fingerprint(other) != own)
+        .collect();
+    judge::path(
+        certificate,
+        judge::Authorities {
+            trusted: &roots(&others),
+            between: &others,
+        },
+    )
+}
+
+fn roots(certificates: &[X509]) -> Vec<X509> {
+    let is_root = |certificate: &&X509| judge::is_same(certificate.subject_name(), certificate.issuer_name());
+    certificates.iter().filter(is_root).cloned().collect()
+}
+
+/// Writes `bundle` as PKCS#12 into the new file `path`, which root alone can read.
+///
+/// # Errors
+/// There is such a file, or it cannot be written. Then nothing is left of it.
+pub fn write_bundle(bundle: &Bundle, name: &str, password: &Secret, path: &Path) -> Result<(), Error> {
+    let bytes = bundle.to_pkcs12(name, password.expose(), true)?;
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path)
+        .map_err(|error| {
+            if error.kind() == std::io::ErrorKind::AlreadyExists {
+                Error::file(
+                    "exists",
+                    path,
+                    "is there already; give another name, or remove it first",
+                )
+            } else {
+                Error::file("unwritable", path, format!("cannot be written: {error}"))
+            }
+        })?;
+    file.write_all(&bytes)
+        .and_then(|()| file.sync_all())
+        .map_err(|error| {
+            // What is there of it is of no use to anybody.
+            drop(fs::remove_file(path));
+            Error::file("unwritable", path, format!("cannot be written: {error}"))
+        })
+}

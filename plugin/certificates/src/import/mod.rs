@@ -1,0 +1,206 @@
+//! A bundle into the database: as a whole or not at all, and nothing if it is there already.
+
+mod change;
+mod plan;
+mod undo;
+
+use std::time::SystemTime;
+
+use nmstate_ipsec_core::connection::Nickname;
+use openssl::x509::X509;
+use serde::Serialize;
+
+use crate::{
+    bundle::Bundle,
+    database::{Database, Snapshot},
+    description::Description,
+    error::Error,
+    judge::{self, Authorities, Finding},
+    name,
+};
+pub(crate) use change::uri;
+use plan::Plan;
+pub(crate) use plan::share_key;
+
+/// What is to be imported.
+pub struct Import<'a> {
+    /// The certificate, its key and what came with them.
+    pub bundle: &'a Bundle,
+    /// What it is to be called.
+    pub nickname: &'a Nickname,
+    /// Authorities that are to be trusted. Without any the bundle's own are.
+    pub authorities: &'a [X509],
+    /// Whether nothing is to be changed.
+    pub dry_run: bool,
+    /// The time at which the certificate must be valid.
+    pub now: SystemTime,
+}
+
+/// What has become, or would become, of a certificate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Action {
+    /// It was not there.
+    Imported,
+    /// It has taken the place of another.
+    Replaced,
+    /// It was there, but not with the trust or the key that it needs.
+    Mended,
+    /// It was there as it is to be.
+    Unchanged,
+}
+
+/// What has become of an authority.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Authority {
+    /// Its nickname.
+    pub nickname: String,
+    /// What has become of it.
+    pub action: Action,
+    /// Whose certificate it is.
+    pub subject: String,
+}
+
+/// What was done, or would be.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Imported {
+    /// The nickname.
+    pub nickname: String,
+    /// What has become of the certificate.
+    pub action: Action,
+    /// The certificate.
+    pub certificate: Description,
+    /// The authorities that came with it.
+    pub authorities: Vec<Authority>,
+    /// What is to be said of the certificate; no errors.
+    pub warnings: Vec<Finding>,
+}
+
+/// What the database is to hold in the end.
+struct Wanted<'a> {
+    nickname: &'a Nickname,
+    bundle: &'a Bundle,
+    /// The authorities, and whether they are trusted by themselves.
+    authorities: Vec<(X509, bool)>,
+}
+
+/// Imports a bundle.
+///
+/// # Errors
+/// The bundle is of no use, or something failed; then everything in the database is as it was, unless the error says
+/// otherwise.
+pub async fn import(database: &Database, import: &Import<'_>) -> Result<Imported, Error> {
+    let (wanted, mut warnings) = judge(import)?;
+    let (plan, is_led) = carry_out(database, &wanted, import.dry_run).await?;
+    warnings.retain(|warning| !(is_led && warning.code == judge::NO_AUTHORITY));
+    Ok(Imported {
+        nickname: wanted.nickname.to_string(),
+        action: plan.action(),
+        certificate: Description::of(&import.bundle.certificate),
+        authorities: plan.authorities.iter().map(plan::Step::told).collect(),
+        warnings,
+    })
+}
+
+/// Whether the bundle is of use, and what of it belongs into the database.
+fn judge<'a>(import: &Import<'a>) -> Result<(Wanted<'a>, Vec<Finding>), Error> {
+    let bundle = import.bundle;
+    let is_root = |certificate: &&X509| judge::is_same(certificate.subject_name(), certificate.issuer_name());
+    let own: Vec<X509> = bundle.chain.iter().filter(is_root).cloned().collect();
+    let trusted = if import.authorities.is_empty() {
+        &own
+    } else {
+        import.authorities
+    };
+    let authorities = Authorities {
+        trusted,
+        between: &bundle.chain,
+    };
+    let (errors, warnings): (Vec<_>, Vec<_>) = judge::findings(&bundle.certificate, authorities, import.now)
+        .into_iter()
+        .partition(|finding| finding.is_error);
+    if !errors.is_empty() {
+        return Err(Error::Unfit {
+            path: bundle.path.clone(),
+            findings: errors,
+        });
+    }
+    let path = judge::path(&bundle.certificate, authorities);
+    let is_in =
+        |certificates: &[X509], certificate: &X509| certificates.iter().any(|other| other == certificate);
+    // Those that were given are wanted in any case, of the bundle's own those that lead somewhere.
+    let mut all: Vec<(X509, bool)> = import
+        .authorities
+        .iter()
+        .map(|authority| (authority.clone(), true))
+        .collect();
+    for authority in path {
+        if authority != bundle.certificate && !all.iter().any(|(known, _)| *known == authority) {
+            let is_trusted = is_in(trusted, &authority);
+            all.push((authority, is_trusted));
+        }
+    }
+    all.retain(|(authority, _)| *authority != bundle.certificate);
+    let wanted = Wanted {
+        nickname: import.nickname,
+        bundle,
+        authorities: all,
+    };
+    Ok((wanted, warnings))
+}
+
+/// Also says whether the certificate leads to an authority that the database trusts; of what is there already that is
+/// for `cert verify` to say.
+async fn carry_out(database: &Database, wanted: &Wanted<'_>, dry_run: bool) -> Result<(Plan, bool), Error> {
+    if dry_run && !database.exists() {
+        return Ok((plan::plan(database, wanted, &Snapshot::default())?, false));
+    }
+    if !dry_run {
+        database.make_dir()?;
+    }
+    let _lock = database.lock().await?;
+    if !database.exists() {
+        let _reserve = database.reserve()?;
+        database.create().await?;
+    }
+    database.check()?;
+    let mut names = vec![wanted.nickname.to_string()];
+    names.extend(
+        wanted
+            .authorities
+            .iter()
+            .filter_map(|(authority, _)| name::of_authority(authority).into_iter().next()),
+    );
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let glanced = database.glance(&names).await?;
+    if plan::is_done(wanted, &glanced) {
+        return Ok((plan::plan(database, wanted, &glanced)?, true));
+    }
+    let mut before = database.complete(glanced).await?;
+    let leftovers = change::leftovers(wanted.nickname, &before)?;
+    if !leftovers.is_empty() && !dry_run {
+        let _reserve = database.reserve()?;
+        let tidied = database.run(&leftovers).await;
+        database.succeeded("finish an earlier import", tidied).await?;
+        before = database.snapshot().await?;
+    }
+    let plan = plan::plan(database, wanted, &before)?;
+    if !dry_run && !plan.is_nothing() {
+        change::carry_out(database, wanted, &plan, &before).await?;
+    }
+    Ok((plan, is_led(wanted, &before)))
+}
+
+fn is_led(wanted: &Wanted<'_>, found: &Snapshot) -> bool {
+    let (trusted, mut between) = found.authorities();
+    between.extend(wanted.bundle.chain.iter().cloned());
+    !judge::path(
+        &wanted.bundle.certificate,
+        Authorities {
+            trusted: &trusted,
+            between: &between,
+        },
+    )
+    .is_empty()
+}

@@ -1,0 +1,208 @@
+//! Back to what was, where a change failed in the middle; forward where the old certificate is gone already.
+
+use openssl::x509::X509;
+
+use super::{
+    Action, Wanted,
+    change::{self, uri},
+    plan::{Own, Plan, share_key},
+};
+use crate::{
+    database::{Batch, Database, Snapshot, key_id},
+    description,
+    error::Error,
+    name,
+};
+
+/// Undoes what was done of `plan`.
+pub(super) async fn undo(
+    database: &Database,
+    wanted: &Wanted<'_>,
+    plan: &Plan,
+    before: &Snapshot,
+    cause: String,
+) -> Result<(), Error> {
+    let failed = |remains: Vec<String>| Error::Change {
+        attempt: format!("import '{}'", wanted.nickname),
+        dir: database.dir().to_owned(),
+        cause: cause.clone(),
+        remains,
+    };
+    let mut errors = Vec::new();
+    // Each step shows what the next one has to do: names come first, then what bears them.
+    for step in [names, certificates, keys, authorities] {
+        let now = match database.snapshot().await {
+            Ok(now) => now,
+            Err(error) => return Err(failed(vec![format!("what is in it cannot be read: {error}")])),
+        };
+        if now.differences(before).is_empty() {
+            return Err(failed(Vec::new()));
+        }
+        if is_old_gone(plan, &now) {
+            return forward(database, wanted, &now, failed).await;
+        }
+        for lines in step(wanted, plan, before, &now) {
+            let ran = match lines {
+                Ok(lines) => database
+                    .succeeded("undo it", database.run(&lines).await)
+                    .await
+                    .map(drop),
+                Err(error) => Err(error),
+            };
+            errors.extend(ran.err().map(|error| error.to_string()));
+        }
+    }
+    match database.snapshot().await {
+        Ok(now) => {
+            let mut remains = now.differences(before);
+            if !remains.is_empty() {
+                remains.append(&mut errors);
+            }
+            Err(failed(remains))
+        }
+        Err(error) => Err(failed(vec![format!("what is in it cannot be read: {error}")])),
+    }
+}
+
+type Lines = Vec<Result<Batch, Error>>;
+
+fn line(action: &'static str, arguments: &[&str]) -> Result<Batch, Error> {
+    Batch::default().with(action, arguments)
+}
+
+fn is_old_gone(plan: &Plan, now: &Snapshot) -> bool {
+    match &plan.own {
+        Own::Import { olds, .. } | Own::Clear { olds } => olds.iter().any(|old| now.find(old).is_none()),
+        _ => false,
+    }
+}
+
+/// The old certificate is gone, so the new one had come in as a whole: it gets its name.
+async fn forward(
+    database: &Database,
+    wanted: &Wanted<'_>,
+    now: &Snapshot,
+    failed: impl Fn(Vec<String>) -> Error,
+) -> Result<(), Error> {
+    let lines = match change::leftovers(wanted.nickname, now) {
+        Ok(lines) => lines,
+        Err(error) => return Err(failed(vec![error.to_string()])),
+    };
+    if !lines.is_empty() {
+        let ran = database.run(&lines).await;
+        if let Err(error) = database.succeeded("finish it", ran).await {
+            return Err(failed(vec![error.to_string()]));
+        }
+    }
+    let found = database.snapshot().await?;
+    if super::plan::is_done(wanted, &found) {
+        return Ok(());
+    }
+    Err(failed(vec![
+        "the new certificate has taken the place of the old one; import it again to complete it".to_owned(),
+    ]))
+}
+
+/// The old certificate gets its nickname back.
+fn names(wanted: &Wanted<'_>, plan: &Plan, _: &Snapshot, now: &Snapshot) -> Lines {
+    let (nickname, next, previous) = (
+        wanted.nickname.as_str(),
+        name::next(wanted.nickname),
+        name::previous(wanted.nickname),
+    );
+    let Own::Import {
+        is_other_subject: true,
+        ..
+    } = &plan.own
+    else {
+        return Vec::new();
+    };
+    let mut lines = Vec::new();
+    if now.has(&previous) {
+        if now
+            .certificates_of(nickname)
+            .any(|held| *held == wanted.bundle.certificate)
+        {
+            lines.push(line("--rename", &["-n", nickname, "--new-n", &next]));
+        }
+        lines.extend(
+            now.entries_of(&previous)
+                .map(|_| line("--rename", &["-n", &previous, "--new-n", nickname])),
+        );
+    }
+    lines
+}
+
+/// The new certificate goes, with its key if that has come with it.
+fn certificates(wanted: &Wanted<'_>, plan: &Plan, before: &Snapshot, now: &Snapshot) -> Lines {
+    let certificate = &wanted.bundle.certificate;
+    if before.find(certificate).is_some() || now.find(certificate).is_none() {
+        return Vec::new();
+    }
+    let (
+        Own::Import {
+            olds,
+            is_other_subject,
+        },
+        Some(id),
+    ) = (&plan.own, key_id(certificate))
+    else {
+        return Vec::new();
+    };
+    let next = name::next(wanted.nickname);
+    let twin = olds.iter().find(|old| share_key(old, certificate));
+    match twin {
+        None if before.keys.contains(&id) => vec![line("-D", &["-n", &uri(&id)])],
+        None => vec![line("-F", &["-n", &uri(&id)])],
+        Some(_) if *is_other_subject || now.has(&next) => vec![line("-D", &["-n", &next])],
+        // The other way round: the old one is to stay beside the new one that goes.
+        Some(old) => vec![change::without_siblings(
+            wanted.nickname,
+            old,
+            std::slice::from_ref(certificate),
+            before,
+        )],
+    }
+}
+
+/// A key goes that came without its certificate.
+fn keys(wanted: &Wanted<'_>, _: &Plan, before: &Snapshot, now: &Snapshot) -> Lines {
+    if before.find(&wanted.bundle.certificate).is_some() {
+        // certutil would take the certificate along.
+        return Vec::new();
+    }
+    let id = key_id(&wanted.bundle.certificate);
+    let is_new = |id: &String| now.keys.contains(id) && !before.keys.contains(id);
+    id.filter(is_new)
+        .map(|id| line("-F", &["-k", &id]))
+        .into_iter()
+        .collect()
+}
+
+/// Authorities go, or get back the trust that they had.
+fn authorities(_: &Wanted<'_>, plan: &Plan, before: &Snapshot, now: &Snapshot) -> Lines {
+    let is_alone = |certificate: &X509| {
+        let sharing = now
+            .held
+            .iter()
+            .filter(|held| share_key(&held.certificate, certificate));
+        let mut digits: Vec<String> = sharing
+            .map(|held| description::fingerprint(&held.certificate))
+            .collect();
+        digits.sort_unstable();
+        digits.dedup();
+        digits.len() == 1
+    };
+    let mut lines = Vec::new();
+    for step in &plan.authorities {
+        if step.action == Action::Imported && now.find(&step.certificate).is_some() {
+            if let (Some(id), true) = (key_id(&step.certificate), is_alone(&step.certificate)) {
+                lines.push(line("-D", &["-n", &uri(&id)]));
+            }
+        } else if step.action == Action::Mended {
+            let trust = before.entries_of(&step.name).next();
+            lines.extend(trust.map(|entry| line("-M", &["-n", &step.name, "-t", entry.trust.as_str()])));
+        }
+    }
+    lines
+}
