@@ -38,6 +38,8 @@ pub enum Command {
     Show(Show),
     /// Show what connections are doing
     Status(Status),
+    /// Bring certificates into libreswan's database, look at them, take them out
+    Cert(crate::command::cert::Cert),
     /// Make what was applied with --no-commit last
     Commit,
     /// Undo what was applied with --no-commit

@@ -1,6 +1,7 @@
 //! What the command does: a module for each subcommand.
 
 mod apply;
+pub mod cert;
 mod check;
 mod diff;
 mod export;
@@ -80,6 +81,7 @@ pub async fn run(args: Args) -> Result<ExitCode, Fault> {
         Command::Show(arguments) => show::run(&arguments).await?,
         Command::Commit => transaction::end(End::Commit).await?,
         Command::Rollback => transaction::end(End::Rollback).await?,
+        Command::Cert(arguments) => return cert::run(arguments).await,
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -1,0 +1,135 @@
+//! `nmstate-ipsec cert import`: bundle by bundle, and a bad one does not keep the others out.
+
+use std::{path::Path, process::ExitCode, time::SystemTime};
+
+use nmstate_ipsec_certificates::{
+    Action, Database, Error, Import as What, Imported,
+    bundle::{Bundle, X509, read_authorities},
+    import, name, password_of,
+};
+use serde_json::{Value, json};
+
+use super::{Import, database, error_for_programs, expiry, for_programs};
+use crate::command::Fault;
+
+/// Imports each bundle.
+///
+/// # Errors
+/// The command line contradicts itself, or an authority cannot be read.
+pub(super) async fn run(arguments: &Import) -> Result<ExitCode, Fault> {
+    if arguments.bundles.len() > 1 {
+        let given = [
+            ("--nickname", arguments.nickname.is_some()),
+            ("--key", arguments.key.is_some()),
+        ];
+        if let Some((option, _)) = given.iter().find(|(_, is_given)| *is_given) {
+            return Err(Fault::Input(format!(
+                "{option} is for one bundle; import them one by one"
+            )));
+        }
+    }
+    if arguments.bundles.len() > 1 && arguments.password_file.as_deref() == Some(Path::new("-")) {
+        return Err(Fault::Input(
+            "standard input holds the password of one bundle; import them one by one".to_owned(),
+        ));
+    }
+    let database = database(&arguments.place)?;
+    let mut authorities = Vec::new();
+    for path in &arguments.ca {
+        authorities.extend(read_authorities(path)?);
+    }
+    let (mut status, mut told) = (0, Vec::new());
+    for path in &arguments.bundles {
+        let done = one(&database, path, &authorities, arguments).await;
+        if arguments.json {
+            told.push(entry(path, &done)?);
+        } else {
+            say(&done, arguments.dry_run);
+        }
+        if let Err(error) = &done {
+            // A failure of this host is worse than a bad file among others.
+            status = if error.is_input() && status != 1 { 2 } else { 1 };
+        }
+    }
+    if arguments.json {
+        let dir = database.dir().display().to_string();
+        println!(
+            "{}",
+            json!({ "database": dir, "dry-run": arguments.dry_run, "bundles": told })
+        );
+    }
+    Ok(ExitCode::from(status))
+}
+
+async fn one(
+    database: &Database,
+    path: &Path,
+    authorities: &[X509],
+    arguments: &Import,
+) -> Result<Imported, Error> {
+    let nickname = name::of_bundle(path, arguments.nickname.as_deref())?;
+    let password = password_of(arguments.password_file.as_deref(), path, &nickname)?;
+    let bundle = Bundle::open(path, arguments.key.as_deref(), &password)?;
+    let what = What {
+        bundle: &bundle,
+        nickname: &nickname,
+        authorities,
+        dry_run: arguments.dry_run,
+        now: SystemTime::now(),
+    };
+    import(database, &what).await
+}
+
+fn entry(path: &Path, done: &Result<Imported, Error>) -> Result<Value, Fault> {
+    let mut entry = match done {
+        Ok(imported) => for_programs(imported)?,
+        Err(error) => json!({ "error": error_for_programs(error) }),
+    };
+    if let Some(fields) = entry.as_object_mut() {
+        fields.insert("file".to_owned(), path.display().to_string().into());
+    }
+    Ok(entry)
+}
+
+fn say(done: &Result<Imported, Error>, dry_run: bool) {
+    let imported = match done {
+        Ok(imported) => imported,
+        Err(error) => return eprintln!("{error}"),
+    };
+    let certificate = &imported.certificate;
+    let days = certificate.days_left(SystemTime::now());
+    println!(
+        "{}: {} ({}, {})",
+        imported.nickname,
+        verb(imported.action, dry_run),
+        certificate.subject,
+        expiry(days)
+    );
+    for authority in imported
+        .authorities
+        .iter()
+        .filter(|authority| authority.action != Action::Unchanged)
+    {
+        println!(
+            "  authority '{}': {} ({})",
+            authority.nickname,
+            verb(authority.action, dry_run),
+            authority.subject
+        );
+    }
+    for warning in &imported.warnings {
+        eprintln!("warning: {}: {warning}", imported.nickname);
+    }
+}
+
+fn verb(action: Action, dry_run: bool) -> &'static str {
+    match (action, dry_run) {
+        (Action::Imported, false) => "imported",
+        (Action::Imported, true) => "would be imported",
+        (Action::Replaced, false) => "replaced",
+        (Action::Replaced, true) => "would be replaced",
+        (Action::Mended, false) => "trusted as it should be",
+        (Action::Mended, true) => "would be trusted as it should be",
+        (Action::Unchanged, _) => "there already",
+    }
+}

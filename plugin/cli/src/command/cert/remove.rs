@@ -1,0 +1,40 @@
+//! `nmstate-ipsec cert remove`: a certificate out of the database, unless a connection uses it.
+
+use nmstate_ipsec_certificates::{name, remove};
+
+use super::{Remove, database, for_programs, users};
+use crate::command::Fault;
+
+/// Removes the certificate.
+///
+/// # Errors
+/// It is not there, or it is in use.
+pub(super) async fn run(arguments: &Remove) -> Result<(), Fault> {
+    let database = database(&arguments.place)?;
+    let nickname = name::parse(&arguments.nickname)?;
+    let users = users::of_this_host().await;
+    let using = users.of(nickname.as_str());
+    if !using.is_empty() {
+        return Err(Fault::Failed(format!(
+            "failed to remove '{nickname}' from {}: NetworkManager's connection {} uses it; delete that first, or give it another leftcert",
+            database.dir().display(),
+            using.join(", ")
+        )));
+    }
+    let removed = remove(&database, &nickname, arguments.with_ca, arguments.dry_run).await?;
+    if arguments.json {
+        println!("{}", for_programs(&removed)?);
+        return Ok(());
+    }
+    let verb = if arguments.dry_run {
+        "would be removed"
+    } else {
+        "removed"
+    };
+    println!("{}: {verb}", removed.nickname);
+    for authority in &removed.authorities {
+        println!("  authority '{authority}': {verb}");
+    }
+    users.say_if_unknown();
+    Ok(())
+}
