@@ -17,7 +17,7 @@ use nmstate_ipsec_core::command::{Command, CommandError, Output};
 
 pub(crate) use batch::Batch;
 pub use listing::{Entry, Trust};
-pub(crate) use snapshot::{Named, Snapshot, key_id};
+pub(crate) use snapshot::{Snapshot, key_id};
 
 use crate::error::Error;
 
