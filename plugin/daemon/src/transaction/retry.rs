@@ -20,6 +20,10 @@ use crate::{connection::Registry, history::now};
 /// peer: the pause is short.
 const PAUSE: Duration = Duration::from_secs(1);
 
+/// How a peer refuses that runs but does not know the connection yet (RFC 7296, 2.21.1: the answer is not
+/// authenticated). What it refuses for good, it refuses again, ever more rarely.
+const NOT_READY: &str = "proposal-refused";
+
 /// The longest pause where NetworkManager does not even begin, as without a base device.
 const LONGEST_PAUSE: Duration = Duration::from_secs(300);
 
@@ -74,10 +78,13 @@ async fn keep_trying(registry: &Registry, profiles: &Profiles, uuid: &str) {
                 let last = failures
                     .into_iter()
                     .rfind(|failure| failure.uuid == uuid && failure.time >= since);
-                if let Some(failure) = last.filter(|failure| !PASSING.contains(&failure.code.as_str())) {
-                    return tracing::warn!(ipsec_uuid = %uuid, nm_connection = %uuid, "not trying the connection further: {}", failure.text);
+                match last {
+                    Some(failure) if failure.code == NOT_READY => pause = (pause * 2).min(LONGEST_PAUSE),
+                    Some(failure) if !PASSING.contains(&failure.code.as_str()) => {
+                        return tracing::warn!(ipsec_uuid = %uuid, nm_connection = %uuid, "not trying the connection further: {}", failure.text);
+                    }
+                    _ => pause = PAUSE,
                 }
-                pause = PAUSE;
             }
             // It is up, somebody took it down, or it has gone.
             Ok(_) => return,
