@@ -18,32 +18,32 @@ const TIMEOUT: Duration = Duration::from_secs(2400);
 const MESSAGES: &str = "sendmsg";
 const PROGRAMS: &str = "clone,clone3,vfork,fork";
 
-/// How many calls one image passes over, so that the other kills at those between. With `LAB_EVERY_CALL=1` in the
-/// environment none is passed over.
+/// Every so many calls, on each image others. With `LAB_EVERY_CALL=1` in the environment it is each, which takes a quarter
+/// of an hour for a story.
 #[derive(Clone, Copy)]
 struct Every(usize);
 
 /// The daemon is killed before each message that it sends while a document is applied, and so after the one before it:
 /// the host has the old document or the new one, as a whole, with its tunnel up.
 pub(crate) fn daemon_at_messages(world: &World) -> Result<()> {
-    killed(world, "daemon", MESSAGES, "", Every(2))
+    killed(world, "daemon", MESSAGES, "", Every(6))
 }
 
 /// The same before each program that the daemon starts.
 pub(crate) fn daemon_at_programs(world: &World) -> Result<()> {
-    killed(world, "daemon", PROGRAMS, "", Every(2))
+    killed(world, "daemon", PROGRAMS, "", Every(4))
 }
 
 /// The same with the command: the daemon undoes what it left.
 pub(crate) fn command_at_messages(world: &World) -> Result<()> {
-    killed(world, "command", MESSAGES, "", Every(2))
+    killed(world, "command", MESSAGES, "", Every(4))
 }
 
 /// The same where the document has another interface, too: that is the command's own doing, through nmstate, with some
 /// hundred messages.
 pub(crate) fn command_with_others(world: &World) -> Result<()> {
     let other = "- name: dummy7\n  type: dummy\n  state: up\n  mtu: <mtu>\n  ipv4:\n    enabled: false\n  ipv6:\n    enabled: false\n";
-    killed(world, "command", MESSAGES, other, Every(50))
+    killed(world, "command", MESSAGES, other, Every(120))
 }
 
 fn killed(world: &World, victim: &str, calls: &str, other: &str, Every(step): Every) -> Result<()> {
