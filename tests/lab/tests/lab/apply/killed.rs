@@ -36,7 +36,7 @@ pub(crate) fn daemon_at_programs(world: &World) -> Result<()> {
 
 /// The same with the command: the daemon undoes what it left.
 pub(crate) fn command_at_messages(world: &World) -> Result<()> {
-    killed(world, "command", MESSAGES, "", Every(4))
+    killed(world, "command", MESSAGES, "", Every(2))
 }
 
 /// The same where the document has another interface, too: that is the command's own doing, through nmstate, with some
