@@ -9,10 +9,10 @@ use openssl::{
     pkey::{HasPublic, Id, PKeyRef},
     x509::{X509NameRef, X509Ref},
 };
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// What a certificate says of itself.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Description {
     /// Whose it is.

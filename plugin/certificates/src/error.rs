@@ -95,6 +95,17 @@ pub enum Error {
         /// The directory of the database.
         dir: PathBuf,
     },
+    /// No file is where the bundle is expected.
+    #[error(
+        "there is no bundle of the certificate '{nickname}': looked for {}",
+        listed(places)
+    )]
+    NoBundle {
+        /// The nickname.
+        nickname: String,
+        /// Where it was looked for.
+        places: Vec<PathBuf>,
+    },
     /// Something on this host failed.
     #[error("failed to {attempt}: {cause}")]
     Local {
@@ -111,11 +122,12 @@ impl Error {
         match self {
             Self::File { code, .. } | Self::Database { code, .. } => code,
             Self::Nickname { .. } => "nickname",
-            Self::Unfit { findings, .. } => findings.first().map_or("unfit", |finding| finding.code),
+            Self::Unfit { findings, .. } => findings.first().map_or("unfit", |finding| &finding.code),
             Self::Collision { .. } => "collision",
             Self::Tool { .. } => "tool",
             Self::Change { .. } => "change",
             Self::Missing { .. } => "missing",
+            Self::NoBundle { .. } => "no-bundle",
             Self::Local { .. } => "local",
         }
     }
@@ -151,6 +163,11 @@ impl Error {
             detail: detail.into(),
         }
     }
+}
+
+fn listed(places: &[PathBuf]) -> String {
+    let places: Vec<String> = places.iter().map(|place| place.display().to_string()).collect();
+    places.join(" and ")
 }
 
 fn in_one_line(findings: &[Finding]) -> String {

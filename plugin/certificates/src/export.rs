@@ -96,7 +96,14 @@ fn roots(certificates: &[X509]) -> Vec<X509> {
 /// # Errors
 /// There is such a file, or it cannot be written. Then nothing is left of it.
 pub fn write_bundle(bundle: &Bundle, name: &str, password: &Secret, path: &Path) -> Result<(), Error> {
-    let bytes = bundle.to_pkcs12(name, password.expose(), true)?;
+    write_new(&bundle.to_pkcs12(name, password.expose(), true)?, path)
+}
+
+/// Writes the new file `path`, which root alone can read.
+///
+/// # Errors
+/// There is such a file, or it cannot be written. Then nothing is left of it.
+pub fn write_new(bytes: &[u8], path: &Path) -> Result<(), Error> {
     let mut file = OpenOptions::new()
         .write(true)
         .create_new(true)
@@ -113,7 +120,7 @@ pub fn write_bundle(bundle: &Bundle, name: &str, password: &Secret, path: &Path)
                 Error::file("unwritable", path, format!("cannot be written: {error}"))
             }
         })?;
-    file.write_all(&bytes)
+    file.write_all(bytes)
         .and_then(|()| file.sync_all())
         .map_err(|error| {
             // What is there of it is of no use to anybody.

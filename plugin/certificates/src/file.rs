@@ -8,6 +8,7 @@ use std::{
 
 use nmstate_ipsec_core::{connection::Nickname, secret::Secret};
 use rustix::fs::{FileType, Mode, OFlags, fstat, open};
+use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
 use crate::error::Error;
@@ -21,15 +22,91 @@ const MAX_PASSWORD: u64 = 4096;
 /// Where passwords of bundles are looked for that are given none.
 const SECRETS_DIR: &str = "/run/secrets";
 
+/// What a file holds that somebody gave us.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct InputFile {
+    /// The file, for messages.
+    pub path: PathBuf,
+    /// What it holds.
+    #[serde(with = "base64")]
+    pub content: Zeroizing<Vec<u8>>,
+}
+
+impl InputFile {
+    /// Reads a regular file of at most 1 MiB.
+    ///
+    /// # Errors
+    /// It cannot be read, or is something else.
+    pub fn read(path: &Path) -> Result<Self, Error> {
+        Ok(Self {
+            path: path.to_owned(),
+            content: read(path)?,
+        })
+    }
+}
+
+impl std::fmt::Debug for InputFile {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(
+            formatter,
+            "{} ({} bytes)",
+            self.path.display(),
+            self.content.len()
+        )
+    }
+}
+
+/// Bytes as text, for JSON.
+pub(crate) mod base64 {
+    use openssl::base64::{decode_block, encode_block};
+    use serde::{Deserialize, Deserializer, Serializer, de::Error};
+    use zeroize::Zeroizing;
+
+    pub(crate) fn serialize<S: Serializer>(bytes: &[u8], to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_str(&Zeroizing::new(encode_block(bytes)))
+    }
+
+    pub(crate) fn deserialize<'a, D: Deserializer<'a>>(from: D) -> Result<Zeroizing<Vec<u8>>, D::Error> {
+        let text = Zeroizing::new(String::deserialize(from)?);
+        decode_block(&text).map(Zeroizing::new).map_err(D::Error::custom)
+    }
+}
+
 /// The password of a bundle, and where it is from.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Password {
     /// The password; empty if there is none.
+    #[serde(with = "text")]
     pub secret: Secret,
     /// The file that it was read from; nothing if none was found.
     pub origin: Option<PathBuf>,
     /// Where it was looked for in vain.
     pub missed: Vec<PathBuf>,
+}
+
+impl Password {
+    /// That of what is not protected.
+    pub fn none() -> Self {
+        Self {
+            secret: Secret::new(String::new()),
+            origin: None,
+            missed: Vec::new(),
+        }
+    }
+}
+
+/// A secret as text, for JSON that goes through pipes and over the bus alone.
+pub(crate) mod text {
+    use nmstate_ipsec_core::secret::Secret;
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    pub(crate) fn serialize<S: Serializer>(secret: &Secret, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_str(secret.expose())
+    }
+
+    pub(crate) fn deserialize<'a, D: Deserializer<'a>>(from: D) -> Result<Secret, D::Error> {
+        String::deserialize(from).map(Secret::new)
+    }
 }
 
 /// Reads the password of the bundle that `nickname` is to stand for: from `given` (`-` is standard input), or from

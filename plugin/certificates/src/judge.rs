@@ -1,6 +1,6 @@
 //! Whether libreswan can use a certificate, before the database is touched.
 
-use std::{fmt, time::SystemTime};
+use std::{borrow::Cow, fmt, time::SystemTime};
 
 use nmstate_ipsec_core::connection::{HostAddress, Identity, IdentityKind};
 use openssl::{
@@ -12,7 +12,7 @@ use openssl::{
         store::X509StoreBuilder, verify::X509VerifyFlags,
     },
 };
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::description::{self, Description};
 
@@ -35,10 +35,10 @@ const IPSEC_PURPOSES: [&[u8]; 5] = [
 ];
 
 /// Something that is to be said of a certificate.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Finding {
     /// Stable name of it.
-    pub code: &'static str,
+    pub code: Cow<'static, str>,
     /// Whether it keeps the certificate from being used.
     pub is_error: bool,
     /// In words, with what to do.
@@ -48,7 +48,7 @@ pub struct Finding {
 impl Finding {
     pub(crate) fn error(code: &'static str, text: impl Into<String>) -> Self {
         Self {
-            code,
+            code: code.into(),
             is_error: true,
             text: text.into(),
         }
@@ -56,7 +56,7 @@ impl Finding {
 
     pub(crate) fn warning(code: &'static str, text: impl Into<String>) -> Self {
         Self {
-            code,
+            code: code.into(),
             is_error: false,
             text: text.into(),
         }

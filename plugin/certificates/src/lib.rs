@@ -7,6 +7,7 @@
 //! at. So a failure, a kill or a loss of power at any point leaves one of them whole, and the next import tidies up.
 
 pub mod bundle;
+pub mod convention;
 pub mod database;
 pub mod description;
 pub mod error;
@@ -18,11 +19,12 @@ mod list;
 pub mod name;
 mod private_dir;
 mod remove;
+pub mod request;
 
 pub use database::{Database, Tools};
 pub use error::Error;
-pub use export::{export, write_bundle};
-pub use file::{Password, password_of};
+pub use export::{export, write_bundle, write_new};
+pub use file::{InputFile, Password, password_of};
 pub use import::{Action, Authority, Import, Imported, import};
 pub use list::{Held, held};
 pub use remove::{Removed, remove};

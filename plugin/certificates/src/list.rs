@@ -3,7 +3,7 @@
 use std::time::SystemTime;
 
 use openssl::x509::X509;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::{
     database::{Database, Entry, Snapshot, Trust},
@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// A certificate in the database.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Held {
     /// Its nickname.

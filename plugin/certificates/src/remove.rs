@@ -2,7 +2,7 @@
 
 use nmstate_ipsec_core::connection::Nickname;
 use openssl::x509::X509;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::{
     database::{Batch, Database, Snapshot, key_id},
@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// What was removed, or would be.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Removed {
     /// The nickname.
     pub nickname: String,

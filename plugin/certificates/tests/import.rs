@@ -334,7 +334,7 @@ async fn a_certificate_that_expires_soon_is_warned_of() {
     assert_eq!(
         done.warnings
             .iter()
-            .map(|warning| warning.code)
+            .map(|warning| &*warning.code)
             .collect::<Vec<_>>(),
         ["expires-soon"]
     );
@@ -399,8 +399,11 @@ async fn passwords_and_keys_are_in_no_argument_and_no_environment() {
 #[tokio::test]
 async fn an_authority_that_is_there_need_not_be_given() {
     let (nss, ca, other) = (Nss::new(), authority("Test CA", None), authority("Other", None));
-    let codes = |done: nmstate_ipsec_certificates::Imported| -> Vec<&'static str> {
-        done.warnings.iter().map(|warning| warning.code).collect()
+    let codes = |done: nmstate_ipsec_certificates::Imported| -> Vec<String> {
+        done.warnings
+            .iter()
+            .map(|warning| warning.code.to_string())
+            .collect()
     };
     let path = nss.file(
         "left.p12",

@@ -347,9 +347,13 @@ async fn faults_of_what_is_there_are_found() {
         "certutil",
         &["-A", "-n", "peer", "-t", ",,", "-i", peer.to_str().unwrap()],
     );
-    let codes = |listed: &[nmstate_ipsec_certificates::Held], has_key: bool| -> Vec<&'static str> {
+    let codes = |listed: &[nmstate_ipsec_certificates::Held], has_key: bool| -> Vec<String> {
         let certificate = listed.iter().find(|held| held.has_key == has_key).unwrap();
-        certificate.findings.iter().map(|finding| finding.code).collect()
+        certificate
+            .findings
+            .iter()
+            .map(|finding| finding.code.to_string())
+            .collect()
     };
     let now = std::time::SystemTime::now();
     let listed = held(&nss.database(), now).await.unwrap();
@@ -365,7 +369,7 @@ async fn faults_of_what_is_there_are_found() {
     assert_eq!(
         peer.findings
             .iter()
-            .map(|finding| finding.code)
+            .map(|finding| &*finding.code)
             .collect::<Vec<_>>(),
         ["no-key"]
     );

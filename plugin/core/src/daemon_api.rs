@@ -251,6 +251,8 @@ pub struct ConnectionStatus {
     pub device: String,
     /// The NSS nickname of the own certificate, if it has one.
     pub certificate: String,
+    /// Until when that is valid, in seconds since 1970; 0 if it is not known.
+    pub certificate_until: u64,
     /// The traffic: from where, to where.
     pub flows: Vec<(String, String)>,
     /// The SAs.
@@ -335,6 +337,30 @@ pub trait Changes {
     /// A connection has come into a state of [`ConnectionStatus::state`].
     #[zbus(signal)]
     fn connection_changed(&self, name: String, uuid: String, state: String) -> zbus::Result<()>;
+}
+
+/// `org.nmstate.Ipsec1.Certificates`: libreswan's NSS database of this host.
+#[zbus::proxy(
+    interface = "org.nmstate.Ipsec1.Certificates",
+    default_service = "org.nmstate.Ipsec1",
+    default_path = "/org/nmstate/Ipsec1",
+    gen_blocking = false
+)]
+pub trait Certificates {
+    /// Has a certificate imported, removed or exported, or all of them listed. Question and answer are the JSON of
+    /// `nmstate_ipsec_certificates::request`.
+    ///
+    /// # Errors
+    /// The program that does it cannot be run, or does not understand the question.
+    fn ask(&self, request: &str) -> zbus::Result<String>;
+
+    /// Tells that certificates were imported by somebody else: the connections that use them authenticate anew. A daemon
+    /// that does not run is not started for that.
+    ///
+    /// # Errors
+    /// There is no daemon.
+    #[zbus(no_autostart)]
+    fn changed(&self, nicknames: &[&str]) -> zbus::Result<()>;
 }
 
 /// What pluto's updown helper calls, with the `PLUTO_` variables of its environment.

@@ -10,7 +10,7 @@ pub use openssl::x509::X509;
 
 use crate::{
     error::Error,
-    file::{self, Password},
+    file::{InputFile, Password},
 };
 
 /// Most certificates in one file. A chain has a few.
@@ -34,22 +34,28 @@ impl Bundle {
     /// # Errors
     /// What is wrong with the file.
     pub fn open(path: &Path, key: Option<&Path>, password: &Password) -> Result<Self, Error> {
-        let bytes = file::read(path)?;
-        let (certificates, key) = if pem::is(&bytes) {
-            let certificates = pem::certificates(path, &bytes)?;
-            let key = match key {
-                Some(key) => pem::key(key, &file::read(key)?, password)?,
-                None => pem::key(path, &bytes, password)?,
-            };
-            (certificates, key)
+        let file = InputFile::read(path)?;
+        Self::read(&file, key.map(InputFile::read).transpose()?.as_ref(), password)
+    }
+
+    /// The same of what files hold.
+    ///
+    /// # Errors
+    /// What is wrong with them.
+    pub fn read(file: &InputFile, key: Option<&InputFile>, password: &Password) -> Result<Self, Error> {
+        let (path, bytes) = (&file.path, &file.content);
+        let (certificates, key) = if pem::is(bytes) {
+            let certificates = pem::certificates(path, bytes)?;
+            let key = key.unwrap_or(file);
+            (certificates, pem::key(&key.path, &key.content, password)?)
         } else if let Some(key) = key {
             return Err(Error::file(
                 "key",
-                key,
+                &key.path,
                 "is of use with a certificate in PEM only; PKCS#12 brings its own key",
             ));
         } else {
-            pkcs12::read(path, &bytes, password)?
+            pkcs12::read(path, bytes, password)?
         };
         Self::of(path, certificates, key)
     }
@@ -98,11 +104,16 @@ impl Bundle {
 /// # Errors
 /// What is wrong with the file.
 pub fn read_authorities(path: &Path) -> Result<Vec<X509>, Error> {
-    let bytes = file::read(path)?;
-    let certificates = if pem::is(&bytes) {
-        pem::certificates(path, &bytes)?
+    authorities_of(&InputFile::read(path)?)
+}
+
+/// The same of what a file holds.
+pub(crate) fn authorities_of(file: &InputFile) -> Result<Vec<X509>, Error> {
+    let (path, bytes) = (&file.path, &file.content);
+    let certificates = if pem::is(bytes) {
+        pem::certificates(path, bytes)?
     } else {
-        let certificate = X509::from_der(&bytes).map_err(|_| {
+        let certificate = X509::from_der(bytes).map_err(|_| {
             Error::file(
                 "malformed",
                 path,

@@ -1,9 +1,9 @@
 //! What `certutil -L` and `certutil -K` list.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// How much a certificate is trusted, as certutil writes it.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Trust(String);
 

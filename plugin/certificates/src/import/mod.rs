@@ -8,7 +8,7 @@ use std::time::SystemTime;
 
 use nmstate_ipsec_core::connection::Nickname;
 use openssl::x509::X509;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::{
     bundle::Bundle,
@@ -37,7 +37,7 @@ pub struct Import<'a> {
 }
 
 /// What has become, or would become, of a certificate.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Action {
     /// It was not there.
@@ -51,7 +51,7 @@ pub enum Action {
 }
 
 /// What has become of an authority.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Authority {
     /// Its nickname.
     pub nickname: String,
@@ -62,7 +62,7 @@ pub struct Authority {
 }
 
 /// What was done, or would be.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Imported {
     /// The nickname.

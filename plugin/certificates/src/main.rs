@@ -1,0 +1,154 @@
+//! `nmstate-ipsec-certificates`: imports what is in the directories of certificates, for the units that systemd starts at
+//! boot and when something changes there. With `--answer` it does for the daemon what standard input asks for
+//! ([`nmstate_ipsec_certificates::request`]).
+
+use std::{
+    io::{self, Read, Write},
+    path::Path,
+    process::ExitCode,
+    time::SystemTime,
+};
+
+use nmstate_ipsec_certificates::{
+    Action, Database, Imported, Tools,
+    convention::{DIRS, Found, import_all},
+    request::Request,
+};
+use nmstate_ipsec_core::daemon_api::CertificatesProxy;
+use rustix::process::{DumpableBehavior, set_dumpable_behavior};
+use zeroizing_alloc::ZeroAlloc;
+
+/// Keys and passwords pass through the buffers of OpenSSL's and serde's callers: all memory is wiped when it is given back.
+#[global_allocator]
+static ALLOCATOR: ZeroAlloc<std::alloc::System> = ZeroAlloc(std::alloc::System);
+
+/// Most bytes of a request: a bundle, its key and its authorities, each as large as may be.
+const MAX_REQUEST: u64 = 256 * 1024 * 1024;
+
+/// How the journal ranks a line that begins so (`sd-daemon(3)`).
+const ERROR: &str = "<3>";
+const WARNING: &str = "<4>";
+const INFO: &str = "<6>";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let done = match arguments.as_slice() {
+        [] => start(everything()),
+        ["--answer"] => start(answer()),
+        _ => Err("usage: nmstate-ipsec-certificates [--answer]; certificates are managed with 'nmstate-ipsec cert'".to_owned()),
+    };
+    match done {
+        Ok(status) => status,
+        Err(error) => {
+            say(ERROR, &error);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn start(work: impl Future<Output = Result<ExitCode, String>>) -> Result<ExitCode, String> {
+    set_dumpable_behavior(DumpableBehavior::NotDumpable)
+        .map_err(|error| format!("failed to forbid core dumps: {error}"))?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| format!("failed to start the event loop: {error}"))?;
+    runtime.block_on(work)
+}
+
+fn database() -> Result<Database, String> {
+    Database::new(None, Tools::default()).map_err(|error| error.to_string())
+}
+
+async fn answer() -> Result<ExitCode, String> {
+    let mut asked = String::new();
+    io::stdin()
+        .lock()
+        .take(MAX_REQUEST)
+        .read_to_string(&mut asked)
+        .map_err(|error| format!("failed to read a request: {error}"))?;
+    let request: Request =
+        serde_json::from_str(&asked).map_err(|error| format!("failed to understand a request: {error}"))?;
+    let reply = request.run(&database()?).await;
+    let text =
+        serde_json::to_string(&reply).map_err(|error| format!("failed to write an answer: {error}"))?;
+    io::stdout()
+        .lock()
+        .write_all(text.as_bytes())
+        .map_err(|error| format!("failed to write an answer: {error}"))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn everything() -> Result<ExitCode, String> {
+    let found = import_all(&database()?, &DIRS.map(Path::new)).await;
+    if found.is_empty() {
+        say(INFO, &format!("there is no bundle in {}", DIRS.join(" or ")));
+    }
+    let mut changed = Vec::new();
+    for Found { path, done } in &found {
+        match done {
+            Ok(imported) => {
+                tell(path, imported);
+                if imported.action != Action::Unchanged {
+                    changed.push(imported.nickname.as_str());
+                }
+            }
+            Err(error) => say(ERROR, &error.to_string()),
+        }
+    }
+    if !changed.is_empty() {
+        tell_daemon(&changed).await;
+    }
+    Ok(ExitCode::from(u8::from(
+        found.iter().any(|found| found.done.is_err()),
+    )))
+}
+
+fn tell(path: &Path, imported: &Imported) {
+    let what = match imported.action {
+        Action::Imported => "imported",
+        Action::Replaced => "replaced",
+        Action::Mended => "trusted as it should be",
+        Action::Unchanged => "there already",
+    };
+    let Imported {
+        nickname,
+        certificate,
+        ..
+    } = imported;
+    let days = certificate.days_left(SystemTime::now());
+    say(
+        INFO,
+        &format!(
+            "{}: {nickname}: {what} ({}, expires in {days} days)",
+            path.display(),
+            certificate.subject
+        ),
+    );
+    for warning in &imported.warnings {
+        say(WARNING, &format!("{}: {nickname}: {warning}", path.display()));
+    }
+}
+
+/// Connections that use a certificate which was replaced are to authenticate anew. At boot there are neither bus nor daemon
+/// yet, and nothing to tell.
+async fn tell_daemon(nicknames: &[&str]) {
+    let told = async {
+        let bus = zbus::Connection::system().await?;
+        CertificatesProxy::new(&bus).await?.changed(nicknames).await
+    };
+    if let Err(error) = told.await {
+        say(INFO, &format!("no daemon was told of the change: {error}"));
+    }
+}
+
+/// Says it on standard error; the journal is told how much it matters.
+fn say(level: &str, text: &str) {
+    let level = if std::env::var_os("JOURNAL_STREAM").is_some() {
+        level
+    } else {
+        ""
+    };
+    eprintln!("{level}{text}");
+}

@@ -1,0 +1,206 @@
+//! What the program of this crate is asked, and what it answers, both in JSON.
+//!
+//! The daemon keeps OpenSSL and bundles out of its own process: it hands what it is asked on the bus to the program, and
+//! the program's answer back. A command that may do without the daemon runs the same requests itself.
+
+use std::{
+    path::{Path, PathBuf},
+    time::SystemTime,
+};
+
+use nmstate_ipsec_core::secret::Secret;
+use serde::{Deserialize, Serialize};
+use zeroize::Zeroizing;
+
+use crate::{
+    bundle::{Bundle, authorities_of},
+    convention,
+    database::Database,
+    error::Error,
+    export::export,
+    file::{InputFile, Password, base64, password_of, text},
+    import::{Import, Imported, import},
+    list::{Held, held},
+    name,
+    remove::{Removed, remove},
+};
+
+/// What is asked.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(tag = "do", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Request {
+    /// Import what files hold.
+    Import(Box<Files>),
+    /// Import what is in the directories of certificates under this nickname.
+    ImportByName {
+        /// The nickname.
+        nickname: String,
+    },
+    /// List everything.
+    List,
+    /// Remove a certificate and its key.
+    Remove {
+        /// The nickname.
+        nickname: String,
+        /// Whether authorities that nothing else was issued by go along.
+        with_authorities: bool,
+        /// Whether nothing is to be changed.
+        dry_run: bool,
+    },
+    /// Hand out a certificate, its key and its authorities.
+    Export {
+        /// The nickname.
+        nickname: String,
+        /// The password that the bundle is to have.
+        #[serde(with = "text")]
+        password: Secret,
+    },
+}
+
+/// A bundle, as it was read.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Files {
+    /// The bundle.
+    pub bundle: InputFile,
+    /// The key, if the bundle is PEM and lacks it.
+    pub key: Option<InputFile>,
+    /// Authorities that are to be trusted.
+    pub authorities: Vec<InputFile>,
+    /// What the certificate is to be called.
+    pub nickname: String,
+    /// The bundle's password.
+    pub password: Password,
+    /// Whether nothing is to be changed.
+    pub dry_run: bool,
+}
+
+impl Files {
+    /// Reads a bundle, which is called `nickname` or as its file, and what belongs to it.
+    ///
+    /// # Errors
+    /// One of the files cannot be read, or the name cannot be a nickname.
+    pub fn read(
+        bundle: &Path,
+        nickname: Option<&str>,
+        key: Option<&Path>,
+        authorities: &[PathBuf],
+        password_file: Option<&Path>,
+    ) -> Result<Self, Error> {
+        let nickname = name::of_bundle(bundle, nickname)?;
+        let password = password_of(password_file, bundle, &nickname)?;
+        let authorities = authorities.iter().map(|path| InputFile::read(path));
+        Ok(Self {
+            bundle: InputFile::read(bundle)?,
+            key: key.map(InputFile::read).transpose()?,
+            authorities: authorities.collect::<Result<_, _>>()?,
+            nickname: nickname.to_string(),
+            password,
+            dry_run: false,
+        })
+    }
+
+    /// Imports them.
+    ///
+    /// # Errors
+    /// As those of [`crate::import`].
+    pub(crate) async fn import(&self, database: &Database) -> Result<Imported, Error> {
+        let mut authorities = Vec::new();
+        for file in &self.authorities {
+            authorities.extend(authorities_of(file)?);
+        }
+        let what = Import {
+            bundle: &Bundle::read(&self.bundle, self.key.as_ref(), &self.password)?,
+            nickname: &name::parse(&self.nickname)?,
+            authorities: &authorities,
+            dry_run: self.dry_run,
+            now: SystemTime::now(),
+        };
+        import(database, &what).await
+    }
+}
+
+/// What came of a request.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Answer {
+    /// Of an import.
+    Imported(Imported),
+    /// Of a request for everything.
+    Listed(Vec<Held>),
+    /// Of a removal.
+    Removed(Removed),
+    /// Of an export: PKCS#12.
+    Exported(#[serde(with = "base64")] Zeroizing<Vec<u8>>),
+    /// It was not done.
+    Refused(Refusal),
+}
+
+/// An error, as it goes over the bus.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Refusal {
+    /// [`Error::code`].
+    pub code: String,
+    /// [`Error::is_input`].
+    pub is_input: bool,
+    /// What was attempted, on what, why it failed, and what to do next.
+    pub text: String,
+}
+
+impl From<&Error> for Refusal {
+    fn from(error: &Error) -> Self {
+        Self {
+            code: error.code().to_owned(),
+            is_input: error.is_input(),
+            text: error.to_string(),
+        }
+    }
+}
+
+/// An answer, and the database that it is about.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Reply {
+    /// The directory of the database.
+    pub database: PathBuf,
+    /// What came of the request.
+    pub answer: Answer,
+}
+
+impl Request {
+    /// Does it.
+    pub async fn run(&self, database: &Database) -> Reply {
+        Reply {
+            database: database.dir().to_owned(),
+            answer: match self.answer(database).await {
+                Ok(answer) => answer,
+                Err(error) => Answer::Refused((&error).into()),
+            },
+        }
+    }
+
+    async fn answer(&self, database: &Database) -> Result<Answer, Error> {
+        Ok(match self {
+            Self::Import(files) => Answer::Imported(files.import(database).await?),
+            Self::ImportByName { nickname } => {
+                let nickname = name::parse(nickname)?;
+                Answer::Imported(convention::import_by_name(database, &nickname).await?)
+            }
+            Self::List => Answer::Listed(held(database, SystemTime::now()).await?),
+            Self::Remove {
+                nickname,
+                with_authorities,
+                dry_run,
+            } => {
+                let nickname = name::parse(nickname)?;
+                Answer::Removed(remove(database, &nickname, *with_authorities, *dry_run).await?)
+            }
+            Self::Export { nickname, password } => {
+                let nickname = name::parse(nickname)?;
+                let bundle = export(database, &nickname).await?;
+                let bytes = bundle.to_pkcs12(nickname.as_str(), password.expose(), true)?;
+                Answer::Exported(Zeroizing::new(bytes))
+            }
+        })
+    }
+}
