@@ -39,13 +39,24 @@ pub enum Reason {
     },
     /// The NSS database has no certificate, or no key for it, under this nickname.
     #[error(
-        "the certificate '{nickname}' is not in the NSS database {database}; import it together with its key"
+        "the certificate '{nickname}' is not in the NSS database {database}{}; import it together with its key ('nmstate-ipsec cert import')",
+        also(bundle)
     )]
     CertificateMissing {
         /// The nickname that the profile gives.
         nickname: String,
         /// The database, as `certutil -d` takes it.
         database: String,
+        /// Where a bundle of it was looked for in vain, in words, if it was.
+        bundle: Option<String>,
+    },
+    /// The NSS database lacks the certificate, and its bundle, which is where it is expected, cannot be imported.
+    #[error("the certificate '{nickname}' cannot be imported: {detail}")]
+    CertificateUnusable {
+        /// The nickname that the profile gives.
+        nickname: String,
+        /// What is wrong with the bundle or the database, and what to do.
+        detail: String,
     },
     /// A certificate is outside its validity.
     #[error("a certificate is expired or not yet valid ({detail}); check the clock or renew the certificate")]
@@ -192,6 +203,13 @@ pub enum Reason {
     },
 }
 
+fn also(bundle: &Option<String>) -> String {
+    bundle
+        .as_ref()
+        .map(|bundle| format!(", and {bundle}"))
+        .unwrap_or_default()
+}
+
 impl Reason {
     /// Stable code of the reason, for logs, scripts and JSON.
     pub fn code(&self) -> &'static str {
@@ -200,6 +218,7 @@ impl Reason {
             Self::NameUnresolved { .. } => "name-unresolved",
             Self::FamilyMismatch { .. } => "family-mismatch",
             Self::CertificateMissing { .. } => "certificate-missing",
+            Self::CertificateUnusable { .. } => "certificate-unusable",
             Self::CertificateExpired { .. } => "certificate-expired",
             Self::CertificateUntrusted { .. } => "certificate-untrusted",
             Self::CertificateIdentity { .. } => "certificate-identity",
@@ -238,6 +257,7 @@ impl Reason {
             | Self::PeerAuthenticationFailed { .. }
             | Self::PasswordRefused { .. }
             | Self::CertificateMissing { .. }
+            | Self::CertificateUnusable { .. }
             | Self::CertificateExpired { .. }
             | Self::CertificateUntrusted { .. }
             | Self::CertificateIdentity { .. } => PluginFailure::LoginFailed,

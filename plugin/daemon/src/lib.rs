@@ -5,6 +5,7 @@
 pub mod addresses;
 pub mod admission;
 pub mod bus;
+pub mod certificates;
 pub mod client;
 pub mod connection;
 pub mod history;

@@ -35,7 +35,11 @@ async fn fault(database: &str, nickname: &Nickname) -> Option<Reason> {
     let listed = certutil(&["-L"]).await.ok()?;
     if !listed.succeeded() {
         let (nickname, database) = (nickname.to_string(), database.to_owned());
-        return Some(Reason::CertificateMissing { nickname, database });
+        return Some(Reason::CertificateMissing {
+            nickname,
+            database,
+            bundle: None,
+        });
     }
     // V: usable as a TLS server's certificate; the validity is what is of interest here.
     let verified = certutil(&["-V", "-u", "V"]).await.ok()?;
@@ -47,7 +51,7 @@ async fn fault(database: &str, nickname: &Nickname) -> Option<Reason> {
 }
 
 /// The database in use, as `certutil -d` takes it.
-fn database() -> String {
+pub fn database() -> String {
     let found = DATABASE_DIRS
         .iter()
         .find(|dir| Path::new(dir).join("cert9.db").exists());

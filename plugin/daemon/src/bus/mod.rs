@@ -1,10 +1,12 @@
 //! The daemon's objects on the bus: adapters over [`crate::connection::Registry`].
 
+mod certificates;
 mod changes;
 mod helper;
 mod manager;
 mod transactions;
 
+pub use certificates::Certificates;
 pub use changes::Changes;
 pub(crate) use changes::tell_change;
 pub use helper::Helper;
@@ -26,6 +28,9 @@ pub async fn serve(bus: &zbus::Connection, registry: &Arc<Registry>) -> zbus::Re
         .at(DAEMON_PATH, Manager::new(registry.clone()))
         .await?;
     bus.object_server().at(DAEMON_PATH, Changes).await?;
+    bus.object_server()
+        .at(DAEMON_PATH, Certificates::new(registry.clone()))
+        .await?;
     bus.object_server()
         .at(DAEMON_PATH, Helper::new(registry.clone()))
         .await?;

@@ -9,6 +9,7 @@
 //!  +------------------------- Rest, Fail -------+
 //!
 //! Up --Orphaned--> Renegotiating --Negotiated, Reported--> Up
+//! Up --Renewed---> Loading
 //! ```
 //! Whatever begins, `Unloading` comes before the connection begins anew or is idle, so that two
 //! activations of one profile never meet in pluto. The exception is a connection that has lost nothing but its IKE SA:
@@ -88,6 +89,8 @@ pub enum Event {
     /// The kernel has no SA or no policy of it any more, or pluto has ended; or a name leads elsewhere now: the end of
     /// [`Effect::Watch`].
     Lost,
+    /// A certificate that it uses is another one now.
+    Renewed,
     /// Its IKE SA has gone together with another connection. pluto still has its child SAs, the peer has not.
     Orphaned,
     /// The time for another try has come, or what was missing is there: the end of [`Effect::Wait`].
@@ -120,6 +123,8 @@ pub enum Effect {
     /// Hand connection and secret to pluto. With `true` pluto is started if it does not run; a connection
     /// that was lost waits for whoever stopped pluto.
     Load(ResolvedEnds, bool),
+    /// Hand the connection to pluto in place of the one that is there; what that encrypted is held back.
+    Reload(ResolvedEnds),
     /// Have pluto negotiate, or set a trap.
     Negotiate(ResolvedEnds),
     /// Fail unless the updown helper reports soon.
@@ -151,6 +156,11 @@ pub fn step(state: State, event: Event, one_pair: bool) -> (State, Vec<Effect>) 
         (Adopting, Event::Adopted(Some((ends, reports)))) => (Up(ends, reports), vec![Effect::Watch(ends)]),
         (Adopting, Event::Adopted(None)) | (Up(..), Event::Lost) => return lose(),
         (Up(ends, reports), Event::Orphaned) => return negotiate_again(ends, reports),
+        // pluto reads certificates when it is given a connection, and deletes the old one's SAs then.
+        (Up(ends, _) | Renegotiating(ends, _), Event::Renewed) => return reload(ends),
+        (Loading(_) | Negotiating(..), Event::Renewed) if lost.is_some() => unload(After::Retry),
+        (Loading(_) | Negotiating(..), Event::Renewed) => unload(After::Activate),
+        (Waiting, Event::Renewed) => (Preparing, vec![Effect::Prepare]),
         // The updown helper is told only of what is new, and the policies are not.
         (Renegotiating(ends, reports), Event::Negotiated(Ok(Progress::Established))) => up(ends, reports),
         (Renegotiating(ends, reports), Event::Reported(report)) if report.verb.action == Action::Up => {
@@ -220,6 +230,15 @@ fn negotiate_again(ends: ResolvedEnds, reports: Vec<Updown>) -> (State, Vec<Effe
         lost: Some(0),
     };
     (state, vec![Effect::TellLost, Effect::Negotiate(ends)])
+}
+
+/// The connection that was up is to authenticate with another certificate.
+fn reload(ends: ResolvedEnds) -> (State, Vec<Effect>) {
+    let state = State {
+        phase: Phase::Loading(ends),
+        lost: Some(0),
+    };
+    (state, vec![Effect::Reload(ends)])
 }
 
 /// A try has failed: for good, or until the next one.

@@ -2,6 +2,7 @@
 
 mod activation;
 mod describe;
+mod holds;
 pub mod machine;
 mod unload;
 mod verify;
@@ -27,6 +28,7 @@ use zbus::names::OwnedUniqueName;
 
 use crate::{
     addresses,
+    certificates::Certificates,
     client::Client,
     history::History,
     kernel,
@@ -35,6 +37,7 @@ use crate::{
     routing::{Devices, Routings},
     systemd,
 };
+use holds::Holds;
 use worker::{Request, Worker};
 
 /// How long adapters have to register with a daemon that was restarted; they do so when they hear of it.
@@ -75,6 +78,10 @@ pub struct Host {
     pub routings: Routings,
     /// Their devices.
     pub devices: Devices,
+    /// Certificates in libreswan's NSS database.
+    pub certificates: Certificates,
+    /// What keeps packets from leaving in clear while connections authenticate anew.
+    pub holds: Holds,
     /// Tells the registry of connections of ours that have lost their IKE SA, by their names in pluto.
     pub orphans: broadcast::Sender<String>,
 }
@@ -96,6 +103,8 @@ impl Host {
             deactivations: Deactivations::default(),
             routings: Routings::default(),
             devices: Devices::default(),
+            certificates: Certificates::default(),
+            holds: Holds::default(),
             orphans: broadcast::Sender::new(ORPHANS),
         }
     }
@@ -138,6 +147,17 @@ impl Registry {
     /// Why connections failed lately.
     pub fn history(&self) -> &History {
         &self.host.history
+    }
+
+    /// The certificates of this host.
+    pub fn certificates(&self) -> &Certificates {
+        &self.host.certificates
+    }
+
+    /// Has every connection that uses one of these certificates authenticate anew.
+    pub fn renew(&self, nicknames: &[String]) {
+        let nicknames: Arc<[String]> = nicknames.into();
+        self.tell_all(|| Request::Renewed(nicknames.clone()));
     }
 
     /// Begins to bring `profile` up for `client`, after whatever is still going on with it.
@@ -287,6 +307,11 @@ impl Registry {
         }
         let failures = self.history().kept();
         for status in &mut described {
+            if !status.certificate.is_empty()
+                && let Some(validity) = self.certificates().validity(&status.certificate).await
+            {
+                status.certificate_until = u64::try_from(validity.not_after).unwrap_or_default();
+            }
             let last = failures.iter().rfind(|failure| failure.uuid == status.uuid);
             status.failures.extend(last.cloned());
         }

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use nmstate_ipsec_core::{
-    connection::{ConnectMode, Family, Selectors, Subnet},
+    connection::{ConnectMode, Family, Nickname, Selectors, Subnet},
     ip_config::Routing,
     profile::Profile,
     reason::Reason,
@@ -228,19 +228,45 @@ pub(super) async fn load(
         return Err(Reason::PlutoDown { detail });
     } else {
         start_pluto(host).await?;
-        add(host, profile, configuration).await
+        add(host, profile, configuration.clone()).await
     };
-    match added {
+    let Err(refusal) = added else { return Ok(()) };
+    let reason = why_refused(profile, refusal).await;
+    let Some(nickname) = importable(profile, &reason) else {
+        return Err(reason);
+    };
+    host.certificates.import(nickname).await?;
+    match add(host, profile, configuration).await {
         Ok(()) => Ok(()),
-        Err(Some(reason @ (Reason::CertificateExpired { .. } | Reason::NameTaken { .. }))) => Err(reason),
-        Err(refusal) => Err(nss::fault_of_certificates(&profile.connection)
-            .await
-            .or(refusal)
-            .unwrap_or_else(|| {
-                let detail = format!("it gave no reason; see 'journalctl -u {}'", systemd::IPSEC_UNIT);
-                Reason::ConfigurationRefused { detail }
-            })),
+        Err(refusal) => Err(why_refused(profile, refusal).await),
     }
+}
+
+/// What lies behind pluto's refusal of a connection.
+async fn why_refused(profile: &Profile, refusal: Option<Reason>) -> Reason {
+    if let Some(reason @ (Reason::CertificateExpired { .. } | Reason::NameTaken { .. })) = refusal {
+        return reason;
+    }
+    nss::fault_of_certificates(&profile.connection)
+        .await
+        .or(refusal)
+        .unwrap_or_else(|| {
+            let detail = format!("it gave no reason; see 'journalctl -u {}'", systemd::IPSEC_UNIT);
+            Reason::ConfigurationRefused { detail }
+        })
+}
+
+/// The certificate that may be imported because it is missing: the host's own, for a profile of the system. What a user
+/// wrote into a profile has no files read.
+fn importable<'a>(profile: &'a Profile, reason: &Reason) -> Option<&'a Nickname> {
+    let Reason::CertificateMissing {
+        nickname: missing, ..
+    } = reason
+    else {
+        return None;
+    };
+    let own = profile.connection.leftcert.as_ref();
+    own.filter(|nickname| nickname.as_str() == missing && !profile.is_private())
 }
 
 /// Hands the connection to pluto.

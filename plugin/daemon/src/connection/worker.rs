@@ -4,7 +4,7 @@
 use std::{sync::Arc, time::Duration};
 
 use nmstate_ipsec_core::{
-    connection::{ConnectMode, IpsecInterface},
+    connection::{ConnectMode, IpsecInterface, Nickname},
     contract::ServiceState,
     daemon_api::ConnectionStatus,
     ip_config,
@@ -52,6 +52,8 @@ pub(super) enum Request {
     Report(Box<Updown>),
     /// What the kernel has now.
     Kernel(Arc<KernelFacts>),
+    /// These certificates are others now.
+    Renewed(Arc<[String]>),
     /// Its IKE SA has gone with another connection.
     Orphaned,
     /// pluto has started, or ended.
@@ -160,6 +162,7 @@ impl Worker {
             // What pluto had is gone.
             Request::Pluto(false) => self.step(Event::Lost).await,
             Request::Orphaned => self.orphaned().await,
+            Request::Renewed(nicknames) => self.renewed(&nicknames).await,
             Request::Pluto(true) => {
                 // The next pluto gives the old one's request ids to whoever comes first.
                 self.traces = Traces::default();
@@ -184,6 +187,7 @@ impl Worker {
             Request::Ended(..) => {}
         }
         if self.state.phase == Phase::Idle {
+            self.host.holds.end(&self.uuid);
             self.current = None;
             self.traces = Traces::default();
             self.is_unknown = false;
@@ -315,6 +319,22 @@ impl Worker {
         .await;
     }
 
+    async fn renewed(&mut self, nicknames: &[String]) {
+        let Some(profile) = self.profile() else { return };
+        let is_changed = |used: &&Nickname| nicknames.iter().any(|name| name == used.as_str());
+        let Some(nickname) = profile.connection.nicknames().find(is_changed) else {
+            return;
+        };
+        tracing::info!(
+            ipsec_connection = %profile.id,
+            ipsec_uuid = %self.uuid,
+            nm_connection = %self.uuid,
+            "connection '{}' authenticates with its new certificate '{nickname}'",
+            profile.id
+        );
+        self.step(Event::Renewed).await;
+    }
+
     async fn client_gone(&mut self, number: u64) {
         if self.next.take_if(|next| next.number == number).is_some() {
             self.withdraw().await;
@@ -355,6 +375,8 @@ impl Worker {
             Effect::Announce(ends, reports) => {
                 self.up_since = Instant::now();
                 self.announce(&ends, &reports).await;
+                self.host.holds.end(&self.uuid);
+                self.warn_of_expiry();
             }
             Effect::TellLost => self.tell_lost().await,
             Effect::Fail(reason) => {
@@ -369,6 +391,15 @@ impl Worker {
                 self.tell_state().await;
             }
             background => self.begin(background),
+        }
+    }
+
+    /// Says in the journal if its certificate expires soon; nothing waits for that.
+    fn warn_of_expiry(&self) {
+        let Some(current) = &self.current else { return };
+        if let Some(nickname) = current.profile.connection.leftcert.clone() {
+            let (host, profile) = (self.host.clone(), current.profile.clone());
+            tokio::spawn(async move { host.certificates.warn(&nickname, profile.id.as_str()).await });
         }
     }
 
@@ -408,6 +439,10 @@ impl Worker {
             Effect::Prepare => Event::Prepared(work::prepare(&host, &profile).await),
             Effect::Load(ends, may_start) => {
                 Event::Loaded(work::load(&host, &profile, &ends, may_start).await)
+            }
+            Effect::Reload(ends) => {
+                host.holds.begin(&profile.uuid, &traces);
+                Event::Loaded(work::load(&host, &profile, &ends, false).await)
             }
             Effect::Negotiate(ends) => {
                 Event::Negotiated(work::negotiate(&host, &profile, &ends, since).await)

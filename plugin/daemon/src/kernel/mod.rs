@@ -5,11 +5,13 @@
 //! whose old SA goes when the new one is there, is no loss.
 
 mod found;
+mod hold;
 mod netlink;
 mod remove;
 mod traffic;
 
 pub use found::{Found, found};
+pub use hold::{Hold, hold, release};
 pub use remove::{Traces, remove, reqids_of};
 pub use traffic::traffic;
 
@@ -130,7 +132,8 @@ pub fn list() -> io::Result<KernelFacts> {
         if kind == XFRM_MSG_NEWPOLICY
             && let Ok(policy) = policy::ModifyMessage::parse(payload)
         {
-            if policy.user_policy_info.direction == XFRM_POLICY_OUT {
+            let policy_info = &policy.user_policy_info;
+            if policy_info.direction == XFRM_POLICY_OUT && !hold::is_hold(policy_info) {
                 facts.outgoing.extend(flow(&policy.user_policy_info.selector));
             }
             for attribute in policy.nlas {

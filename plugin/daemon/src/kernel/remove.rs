@@ -101,12 +101,16 @@ fn is_for(listed: &policy::ModifyMessage, traces: &Traces) -> bool {
         })
 }
 
+/// Whether a policy is the connection's: it asks for one of the request ids, or is one of the traps.
+pub(super) fn is_of(listed: &policy::ModifyMessage, traces: &Traces) -> bool {
+    let asks_for_one = reqids(listed).any(|reqid| reqid != 0 && traces.reqids.contains(&reqid_group(reqid)));
+    asks_for_one || (reqids(listed).any(|reqid| reqid == 0) && is_for(listed, traces))
+}
+
 /// The request that removes a listed policy, if it asks for one of the request ids, or is one of the traps.
 fn policy_of(payload: &[u8], traces: &Traces) -> Option<policy::DelGetMessage> {
     let listed = policy::ModifyMessage::parse(payload).ok()?;
-    let asks_for_one = reqids(&listed).any(|reqid| reqid != 0 && traces.reqids.contains(&reqid_group(reqid)));
-    let is_trap = reqids(&listed).any(|reqid| reqid == 0) && is_for(&listed, traces);
-    (asks_for_one || is_trap).then(|| policy::DelGetMessage {
+    is_of(&listed, traces).then(|| policy::DelGetMessage {
         user_policy_id: UserPolicyId {
             selector: listed.user_policy_info.selector,
             index: listed.user_policy_info.index,

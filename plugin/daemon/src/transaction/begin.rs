@@ -45,7 +45,24 @@ impl Transactions {
             )));
         }
         let steps = planned.map_err(|error| TransactionError::InvalidDeclaration(error.to_string()))?;
+        self.judge_certificates(declarations).await?;
         Ok((steps, stored.iter().map(plan::Stored::uuid).collect()))
+    }
+
+    /// Refuses a certificate that cannot be used now, before NetworkManager is asked for anything. One that is not in the
+    /// database may be imported yet.
+    async fn judge_certificates(&self, declarations: &[Declaration]) -> Result<(), TransactionError> {
+        for declared in declarations.iter().filter(|declared| declared.state == "up") {
+            let Some(nickname) = declared.data.get("leftcert") else {
+                continue;
+            };
+            let validity = self.registry.certificates().validity(nickname).await;
+            if let Some(reason) = validity.and_then(|validity| validity.fault(nickname)) {
+                let text = format!("'{}' cannot be brought up: {reason}", declared.name);
+                return Err(TransactionError::InvalidDeclaration(text));
+            }
+        }
+        Ok(())
     }
 
     /// Finds out what there is to do, and makes sure that it can be undone. `base` is what was up before nmstate changed

@@ -292,3 +292,32 @@ fn one_that_has_lost_its_ike_sa_keeps_what_it_has_while_it_negotiates() {
     assert_eq!(underway.0.phase, Phase::Unloading(After::Retry));
     assert_eq!(after(orphaned().chain([Event::Deactivate])).1, [Effect::Unload]);
 }
+
+#[test]
+fn a_connection_whose_certificate_is_another_one_is_loaded_in_its_own_place() {
+    let renewed = || up().into_iter().chain([Event::Renewed]);
+    let (state, effects) = after(renewed());
+    assert_eq!(state.phase, Phase::Loading(ends()));
+    assert_eq!(effects, [Effect::Reload(ends())]);
+    let again = [Event::Loaded(Ok(())), reported("up-client")];
+    let (state, effects) = after(renewed().chain(again));
+    assert_eq!(state.lost, None);
+    assert_eq!(effects, announced(vec![report("up-client")]));
+    // The peer may refuse the new certificate: that is no reason to give the connection up.
+    let (state, effects) = after(renewed().chain([Event::Loaded(Err(failure()))]));
+    assert_eq!(state.phase, Phase::Unloading(After::Retry));
+    assert_eq!(effects, [Effect::Note(failure()), Effect::Unload]);
+}
+
+#[test]
+fn a_new_certificate_ends_a_try_with_the_old_one() {
+    let early = negotiating().into_iter().chain([Event::Renewed]);
+    assert_eq!(after(early).0.phase, Phase::Unloading(After::Activate));
+    let tried = [Event::Prepared(Ok(ends())), Event::Renewed];
+    assert_eq!(from(lost(), tried, true).0.phase, Phase::Unloading(After::Retry));
+    let failed = [Event::Prepared(Err(failure())), Event::Unloaded];
+    let (waiting, _) = from(lost(), failed, true);
+    assert_eq!(waiting.phase, Phase::Waiting);
+    assert_eq!(from(waiting, [Event::Renewed], true).1, [Effect::Prepare]);
+    assert_eq!(after([Event::Renewed]).0, State::default());
+}
