@@ -5,7 +5,6 @@ use nmstate_ipsec_certificates::{
     bundle::{Bundle as Parts, read_authorities},
     name, password_of, write_bundle,
 };
-use nmstate_ipsec_core::secret::Secret;
 
 use super::Bundle;
 use crate::command::Fault;
@@ -16,12 +15,7 @@ use crate::command::Fault;
 /// A file is not what it should be, or the bundle cannot be written.
 pub(super) fn run(arguments: &Bundle) -> Result<(), Fault> {
     let nickname = name::of_bundle(&arguments.output, None)?;
-    let empty = || Password {
-        secret: Secret::new(String::new()),
-        origin: None,
-        missed: Vec::new(),
-    };
-    let mut bundle = Parts::open(&arguments.cert, Some(&arguments.key), &empty())?;
+    let mut bundle = Parts::open(&arguments.cert, Some(&arguments.key), &Password::none())?;
     for path in &arguments.ca {
         for authority in read_authorities(path)? {
             if !bundle.chain.contains(&authority) {
@@ -31,7 +25,7 @@ pub(super) fn run(arguments: &Bundle) -> Result<(), Fault> {
     }
     let password = match &arguments.password_file {
         Some(path) => password_of(Some(path), &arguments.output, &nickname)?,
-        None => empty(),
+        None => Password::none(),
     };
     write_bundle(&bundle, nickname.as_str(), &password.secret, &arguments.output)?;
     println!(

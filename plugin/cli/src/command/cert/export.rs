@@ -1,8 +1,12 @@
 //! `nmstate-ipsec cert export`: a certificate, its key and its authorities as PKCS#12.
 
-use nmstate_ipsec_certificates::{export, name, password_of, write_bundle};
+use nmstate_ipsec_certificates::{
+    name, password_of,
+    request::{Answer, Request},
+    write_new,
+};
 
-use super::{Export, database};
+use super::{Export, ask, unexpected};
 use crate::command::Fault;
 
 /// Exports the certificate.
@@ -10,11 +14,16 @@ use crate::command::Fault;
 /// # Errors
 /// It is not there, or the file cannot be made.
 pub(super) async fn run(arguments: &Export) -> Result<(), Fault> {
-    let database = database(&arguments.place)?;
     let nickname = name::parse(&arguments.nickname)?;
     let password = password_of(Some(&arguments.password_file), &arguments.output, &nickname)?;
-    let bundle = export(&database, &nickname).await?;
-    write_bundle(&bundle, nickname.as_str(), &password.secret, &arguments.output)?;
+    let request = Request::Export {
+        nickname: nickname.to_string(),
+        password: password.secret,
+    };
+    match ask(&arguments.place, &request).await?.answer {
+        Answer::Exported(bundle) => write_new(&bundle, &arguments.output)?,
+        other => return Err(unexpected(other)),
+    }
     println!("{}: exported to {}", nickname, arguments.output.display());
     Ok(())
 }

@@ -1,15 +1,18 @@
 //! `nmstate-ipsec cert import`: bundle by bundle, and a bad one does not keep the others out.
 
-use std::{path::Path, process::ExitCode, time::SystemTime};
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+    time::SystemTime,
+};
 
 use nmstate_ipsec_certificates::{
-    Action, Database, Error, Import as What, Imported,
-    bundle::{Bundle, X509, read_authorities},
-    import, name, password_of,
+    Action, Imported,
+    request::{Answer, Files, Refusal, Request},
 };
 use serde_json::{Value, json};
 
-use super::{Import, database, error_for_programs, expiry, for_programs};
+use super::{Import, ask, error_for_programs, expiry, for_programs, unexpected};
 use crate::command::Fault;
 
 /// Imports each bundle.
@@ -33,14 +36,9 @@ pub(super) async fn run(arguments: &Import) -> Result<ExitCode, Fault> {
             "standard input holds the password of one bundle; import them one by one".to_owned(),
         ));
     }
-    let database = database(&arguments.place)?;
-    let mut authorities = Vec::new();
-    for path in &arguments.ca {
-        authorities.extend(read_authorities(path)?);
-    }
-    let (mut status, mut told) = (0, Vec::new());
+    let (mut status, mut told, mut database) = (0, Vec::new(), PathBuf::new());
     for path in &arguments.bundles {
-        let done = one(&database, path, &authorities, arguments).await;
+        let done = one(path, arguments, &mut database).await?;
         if arguments.json {
             told.push(entry(path, &done)?);
         } else {
@@ -48,11 +46,11 @@ pub(super) async fn run(arguments: &Import) -> Result<ExitCode, Fault> {
         }
         if let Err(error) = &done {
             // A failure of this host is worse than a bad file among others.
-            status = if error.is_input() && status != 1 { 2 } else { 1 };
+            status = if error.is_input && status != 1 { 2 } else { 1 };
         }
     }
     if arguments.json {
-        let dir = database.dir().display().to_string();
+        let dir = database.display().to_string();
         println!(
             "{}",
             json!({ "database": dir, "dry-run": arguments.dry_run, "bundles": told })
@@ -61,26 +59,34 @@ pub(super) async fn run(arguments: &Import) -> Result<ExitCode, Fault> {
     Ok(ExitCode::from(status))
 }
 
+/// Also tells which database it is about.
 async fn one(
-    database: &Database,
     path: &Path,
-    authorities: &[X509],
     arguments: &Import,
-) -> Result<Imported, Error> {
-    let nickname = name::of_bundle(path, arguments.nickname.as_deref())?;
-    let password = password_of(arguments.password_file.as_deref(), path, &nickname)?;
-    let bundle = Bundle::open(path, arguments.key.as_deref(), &password)?;
-    let what = What {
-        bundle: &bundle,
-        nickname: &nickname,
-        authorities,
-        dry_run: arguments.dry_run,
-        now: SystemTime::now(),
+    database: &mut PathBuf,
+) -> Result<Result<Imported, Refusal>, Fault> {
+    let files = Files::read(
+        path,
+        arguments.nickname.as_deref(),
+        arguments.key.as_deref(),
+        &arguments.ca,
+        arguments.password_file.as_deref(),
+    );
+    let mut files = match files {
+        Ok(files) => files,
+        Err(error) => return Ok(Err((&error).into())),
     };
-    import(database, &what).await
+    files.dry_run = arguments.dry_run;
+    let reply = ask(&arguments.place, &Request::Import(Box::new(files))).await?;
+    *database = reply.database;
+    match reply.answer {
+        Answer::Imported(imported) => Ok(Ok(imported)),
+        Answer::Refused(refusal) => Ok(Err(refusal)),
+        other => Err(unexpected(other)),
+    }
 }
 
-fn entry(path: &Path, done: &Result<Imported, Error>) -> Result<Value, Fault> {
+fn entry(path: &Path, done: &Result<Imported, Refusal>) -> Result<Value, Fault> {
     let mut entry = match done {
         Ok(imported) => for_programs(imported)?,
         Err(error) => json!({ "error": error_for_programs(error) }),
@@ -91,10 +97,10 @@ fn entry(path: &Path, done: &Result<Imported, Error>) -> Result<Value, Fault> {
     Ok(entry)
 }
 
-fn say(done: &Result<Imported, Error>, dry_run: bool) {
+fn say(done: &Result<Imported, Refusal>, dry_run: bool) {
     let imported = match done {
         Ok(imported) => imported,
-        Err(error) => return eprintln!("{error}"),
+        Err(error) => return eprintln!("{}", error.text),
     };
     let certificate = &imported.certificate;
     let days = certificate.days_left(SystemTime::now());

@@ -1,12 +1,15 @@
 //! `nmstate-ipsec cert list`: what is in the database.
 
-use std::time::SystemTime;
+use std::path::PathBuf;
 
-use nmstate_ipsec_certificates::{Held, held};
+use nmstate_ipsec_certificates::{
+    Held,
+    request::{Answer, Request},
+};
 use serde_json::{Value, json};
 
 use super::{
-    List, database, expiry, for_programs,
+    List, Place, ask, expiry, for_programs, unexpected,
     users::{self, Users},
 };
 use crate::command::Fault;
@@ -16,12 +19,11 @@ use crate::command::Fault;
 /// # Errors
 /// The database cannot be read.
 pub(super) async fn run(arguments: &List) -> Result<(), Fault> {
-    let database = database(&arguments.place)?;
-    let all = held(&database, SystemTime::now()).await?;
+    let (database, all) = held(&arguments.place).await?;
     let users = users::of_this_host().await;
     if arguments.json {
         let listed: Result<Vec<Value>, Fault> = all.iter().map(|held| entry(held, &users)).collect();
-        let dir = database.dir().display().to_string();
+        let dir = database.display().to_string();
         println!(
             "{}",
             json!({ "database": dir, "certificates": listed?, "users-known": users.are_known() })
@@ -29,13 +31,22 @@ pub(super) async fn run(arguments: &List) -> Result<(), Fault> {
         return Ok(());
     }
     if all.is_empty() {
-        eprintln!("there is no certificate in {}", database.dir().display());
+        eprintln!("there is no certificate in {}", database.display());
     }
     for held in &all {
         println!("{}", for_people(held, &users));
     }
     users.say_if_unknown();
     Ok(())
+}
+
+/// What the database holds, and where that is.
+pub(super) async fn held(place: &Place) -> Result<(PathBuf, Vec<Held>), Fault> {
+    let reply = ask(place, &Request::List).await?;
+    match reply.answer {
+        Answer::Listed(all) => Ok((reply.database, all)),
+        other => Err(unexpected(other)),
+    }
 }
 
 pub(super) fn entry(held: &Held, users: &Users) -> Result<Value, Fault> {

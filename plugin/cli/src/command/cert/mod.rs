@@ -11,7 +11,11 @@ mod verify;
 
 use std::process::ExitCode;
 
-use nmstate_ipsec_certificates::{Database, Error, Tools};
+use nmstate_ipsec_certificates::{
+    Database, Error, Tools,
+    request::{Answer, Refusal, Reply, Request},
+};
+use nmstate_ipsec_core::daemon_api::CertificatesProxy;
 use serde_json::{Value, json};
 
 pub use args::{Bundle, Cert, CertCommand, Export, Import, List, Place, Remove, Verify};
@@ -44,8 +48,60 @@ impl From<Error> for Fault {
     }
 }
 
-fn database(place: &Place) -> Result<Database, Fault> {
-    Ok(Database::new(place.nssdir.as_deref(), Tools::default())?)
+impl From<Refusal> for Fault {
+    fn from(refusal: Refusal) -> Self {
+        if refusal.is_input {
+            Self::Input(refusal.text)
+        } else {
+            Self::Failed(refusal.text)
+        }
+    }
+}
+
+/// Asks the daemon, which works on libreswan's database. On a host without it, and with a directory of the caller's own,
+/// the same is done here.
+async fn ask(place: &Place, request: &Request) -> Result<Reply, Fault> {
+    if place.nssdir.is_none()
+        && let Some(reply) = ask_daemon(request).await?
+    {
+        return Ok(reply);
+    }
+    let database = Database::new(place.nssdir.as_deref(), Tools::default())?;
+    Ok(request.run(&database).await)
+}
+
+/// The daemon's reply; nothing if there is no daemon on this host.
+async fn ask_daemon(request: &Request) -> Result<Option<Reply>, Fault> {
+    let failed = |error: &dyn std::fmt::Display| {
+        Fault::Failed(format!(
+            "failed to have nmstate-ipsecd work on libreswan's certificates: {error}; see 'journalctl -u nmstate-ipsecd', or \
+             give the database with --nssdir"
+        ))
+    };
+    let Ok(bus) = zbus::Connection::system().await else {
+        return Ok(None);
+    };
+    let request = serde_json::to_string(request).map_err(|error| failed(&error))?;
+    let daemon = CertificatesProxy::new(&bus)
+        .await
+        .map_err(|error| failed(&error))?;
+    match daemon.ask(&request).await {
+        Ok(answer) => serde_json::from_str(&answer)
+            .map(Some)
+            .map_err(|error| failed(&error)),
+        Err(zbus::Error::MethodError(name, ..)) if name.ends_with(".ServiceUnknown") => Ok(None),
+        Err(error) => Err(failed(&error)),
+    }
+}
+
+/// An answer of another kind than what was asked for.
+fn unexpected(answer: Answer) -> Fault {
+    match answer {
+        Answer::Refused(refusal) => refusal.into(),
+        _ => Fault::Failed(
+            "nmstate-ipsecd answered something else than it was asked; is it of another release?".to_owned(),
+        ),
+    }
 }
 
 /// A value of the library for programs.
@@ -53,8 +109,8 @@ fn for_programs(value: &impl serde::Serialize) -> Result<Value, Fault> {
     serde_json::to_value(value).map_err(|error| Fault::failed("failed to write JSON", error))
 }
 
-fn error_for_programs(error: &Error) -> Value {
-    json!({ "code": error.code(), "text": error.to_string() })
+fn error_for_programs(error: &Refusal) -> Value {
+    json!({ "code": error.code, "text": error.text })
 }
 
 fn expiry(days: i64) -> String {

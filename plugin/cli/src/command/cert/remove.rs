@@ -1,8 +1,11 @@
 //! `nmstate-ipsec cert remove`: a certificate out of the database, unless a connection uses it.
 
-use nmstate_ipsec_certificates::{name, remove};
+use nmstate_ipsec_certificates::{
+    name,
+    request::{Answer, Request},
+};
 
-use super::{Remove, database, for_programs, users};
+use super::{Remove, ask, for_programs, unexpected, users};
 use crate::command::Fault;
 
 /// Removes the certificate.
@@ -10,18 +13,24 @@ use crate::command::Fault;
 /// # Errors
 /// It is not there, or it is in use.
 pub(super) async fn run(arguments: &Remove) -> Result<(), Fault> {
-    let database = database(&arguments.place)?;
     let nickname = name::parse(&arguments.nickname)?;
     let users = users::of_this_host().await;
     let using = users.of(nickname.as_str());
     if !using.is_empty() {
         return Err(Fault::Failed(format!(
-            "failed to remove '{nickname}' from {}: NetworkManager's connection {} uses it; delete that first, or give it another leftcert",
-            database.dir().display(),
+            "failed to remove '{nickname}': NetworkManager's connection {} uses it; delete that first, or give it another leftcert",
             using.join(", ")
         )));
     }
-    let removed = remove(&database, &nickname, arguments.with_ca, arguments.dry_run).await?;
+    let request = Request::Remove {
+        nickname: nickname.to_string(),
+        with_authorities: arguments.with_ca,
+        dry_run: arguments.dry_run,
+    };
+    let removed = match ask(&arguments.place, &request).await?.answer {
+        Answer::Removed(removed) => removed,
+        other => return Err(unexpected(other)),
+    };
     if arguments.json {
         println!("{}", for_programs(&removed)?);
         return Ok(());

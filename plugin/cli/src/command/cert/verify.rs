@@ -1,11 +1,11 @@
 //! `nmstate-ipsec cert verify`: whether certificates in the database are of use.
 
-use std::{process::ExitCode, time::SystemTime};
+use std::process::ExitCode;
 
-use nmstate_ipsec_certificates::{Error, held};
+use nmstate_ipsec_certificates::Error;
 use serde_json::{Value, json};
 
-use super::{Verify, database, list, users};
+use super::{Verify, list, users};
 use crate::command::Fault;
 
 /// Verifies one certificate or all.
@@ -13,8 +13,7 @@ use crate::command::Fault;
 /// # Errors
 /// The database cannot be read, or lacks the certificate.
 pub(super) async fn run(arguments: &Verify) -> Result<ExitCode, Fault> {
-    let database = database(&arguments.place)?;
-    let mut all = held(&database, SystemTime::now()).await?;
+    let (database, mut all) = list::held(&arguments.place).await?;
     match &arguments.nickname {
         Some(nickname) => all.retain(|held| held.nickname == *nickname),
         None => all.retain(|held| held.has_key),
@@ -22,7 +21,7 @@ pub(super) async fn run(arguments: &Verify) -> Result<ExitCode, Fault> {
     if let (true, Some(nickname)) = (all.is_empty(), &arguments.nickname) {
         let missing = Error::Missing {
             nickname: nickname.clone(),
-            dir: database.dir().to_owned(),
+            dir: database,
         };
         return Err(missing.into());
     }

@@ -7,6 +7,9 @@ use serde_json::{Value, json};
 
 use crate::phase;
 
+/// How long before its end a certificate is warned of.
+const WARNING: Duration = Duration::from_secs(30 * 24 * 3600);
+
 /// A connection in lines; `now` is counted from 1970.
 pub(super) fn for_people(status: &ConnectionStatus, now: Duration) -> String {
     let mut lines = vec![format!(
@@ -34,7 +37,11 @@ pub(super) fn for_people(status: &ConnectionStatus, now: Duration) -> String {
         lines.push(format!("  {} === {peers}", or_unknown(mine)));
     }
     if !status.certificate.is_empty() {
-        lines.push(format!("  certificate '{}'", status.certificate));
+        lines.push(format!(
+            "  certificate '{}'{}",
+            status.certificate,
+            expiry(status.certificate_until, now)
+        ));
     }
     lines.extend(status.sas.iter().map(|sa| sa_for_people(sa, now)));
     lines.extend(timers_for_people(&status.timers));
@@ -46,6 +53,21 @@ pub(super) fn for_people(status: &ConnectionStatus, now: Duration) -> String {
         ));
     }
     lines.join("\n")
+}
+
+/// Until when a certificate is valid; one that soon ends, or has, is warned of.
+fn expiry(until: u64, now: Duration) -> String {
+    if until == 0 {
+        return String::new();
+    }
+    let Some(left) = Duration::from_secs(until).checked_sub(now) else {
+        return ", which HAS EXPIRED; renew it".to_owned();
+    };
+    if left < WARNING {
+        format!(", which EXPIRES in {}; renew it", lasting(left))
+    } else {
+        format!(", valid for {}", lasting(left))
+    }
 }
 
 fn sa_for_people(sa: &SaStatus, now: Duration) -> String {
@@ -154,6 +176,7 @@ pub(super) fn for_programs(status: &ConnectionStatus) -> Value {
         "right": status.peer,
         "device": status.device,
         "certificate": status.certificate,
+        "certificate-until": unless_zero(status.certificate_until),
         "selectors": status.flows.iter().map(|(mine, peers)| json!({"left": mine, "right": peers})).collect::<Vec<_>>(),
         "sas": status.sas.iter().map(sa).collect::<Vec<_>>(),
         "timers": status.timers.iter().map(timer).collect::<Vec<_>>(),
@@ -189,6 +212,16 @@ mod tests {
         ] {
             assert_eq!(lasting(Duration::from_secs(seconds)), text);
         }
+    }
+
+    #[test]
+    fn a_certificate_that_soon_ends_is_warned_of() {
+        let days = |days: u64| Duration::from_secs(days * 86400);
+        let said = |until: u64| expiry(days(until).as_secs(), days(100));
+        assert_eq!(said(0), "");
+        assert_eq!(said(99), ", which HAS EXPIRED; renew it");
+        assert_eq!(said(129), ", which EXPIRES in 29 d 0 h; renew it");
+        assert_eq!(said(465), ", valid for 365 d 0 h");
     }
 
     #[test]
