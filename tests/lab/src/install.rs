@@ -13,11 +13,20 @@ use crate::host;
 use crate::world;
 
 /// Packages to build, and their programs with the place of each on a host.
-const PACKAGES: [&str; 3] = ["nmstate-ipsec", "nmstate-ipsecd", "nm-libreswan-service"];
-const PROGRAMS: [(&str, &str); 5] = [
+const PACKAGES: [&str; 4] = [
+    "nmstate-ipsec",
+    "nmstate-ipsec-certificates",
+    "nmstate-ipsecd",
+    "nm-libreswan-service",
+];
+const PROGRAMS: [(&str, &str); 6] = [
     ("nmstate-ipsec", "/usr/bin/nmstate-ipsec"),
     // Under the name that decides what it is, beside upstream's in /usr/bin.
     ("nmstate-ipsec", OUR_NMSTATECTL),
+    (
+        "nmstate-ipsec-certificates",
+        "/usr/libexec/nmstate-ipsec-certificates",
+    ),
     ("nmstate-ipsecd", "/usr/libexec/nmstate-ipsecd"),
     ("nm-libreswan-service", "/usr/libexec/nm-libreswan-service"),
     (
