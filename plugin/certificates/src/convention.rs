@@ -21,13 +21,17 @@ const ENDING: &str = "p12";
 /// Bits of a file's mode by which others than its owner could have written it.
 const WRITABLE_BY_OTHERS: u32 = 0o022;
 
-/// Imports the bundle of that nickname.
+/// Imports the bundle of that nickname from the first of `dirs` that has one.
 ///
 /// # Errors
 /// There is none, it is not root's alone to write, or as those of [`crate::import`].
-pub(crate) async fn import_by_name(database: &Database, nickname: &Nickname) -> Result<Imported, Error> {
+pub async fn import_by_name(
+    database: &Database,
+    nickname: &Nickname,
+    dirs: &[&Path],
+) -> Result<Imported, Error> {
     let name = format!("{nickname}.{ENDING}");
-    let places: Vec<PathBuf> = DIRS.iter().map(|dir| Path::new(dir).join(&name)).collect();
+    let places: Vec<PathBuf> = dirs.iter().map(|dir| dir.join(&name)).collect();
     let Some(bundle) = places.iter().find(|path| path.symlink_metadata().is_ok()) else {
         return Err(Error::NoBundle {
             nickname: nickname.to_string(),

@@ -184,7 +184,8 @@ impl Request {
             Self::Import(files) => Answer::Imported(files.import(database).await?),
             Self::ImportByName { nickname } => {
                 let nickname = name::parse(nickname)?;
-                Answer::Imported(convention::import_by_name(database, &nickname).await?)
+                let dirs = convention::DIRS.map(Path::new);
+                Answer::Imported(convention::import_by_name(database, &nickname, &dirs).await?)
             }
             Self::List => Answer::Listed(held(database, SystemTime::now()).await?),
             Self::Remove {

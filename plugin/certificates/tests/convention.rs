@@ -1,0 +1,175 @@
+//! Bundles that are where they are expected, and the requests of the daemon.
+#![allow(clippy::unwrap_used)]
+
+mod common;
+
+use std::{fs, os::unix::fs::PermissionsExt, path::Path};
+
+use common::{Nss, Request, authority, issue, pkcs12, place};
+use nmstate_ipsec_certificates::{
+    Action,
+    convention::{import_all, import_by_name},
+    name,
+    request::{self, Answer, Files},
+};
+use tempfile::TempDir;
+
+/// A directory with two bundles and their authority.
+fn directory() -> TempDir {
+    let (dir, ca) = (place(), authority("Test CA", None));
+    let put = |name: &str, bytes: &[u8]| fs::write(dir.path().join(name), bytes).unwrap();
+    put("ca.pem", &ca.certificate.to_pem().unwrap());
+    for name in ["left", "right"] {
+        put(
+            &format!("{name}.p12"),
+            &pkcs12(&issue(&ca, &Request::new(name)), &[], ""),
+        );
+    }
+    dir
+}
+
+#[tokio::test]
+async fn everything_is_imported_and_a_bad_bundle_keeps_nothing_out() {
+    let (nss, dir, other) = (Nss::missing(), directory(), directory());
+    for (name, content) in [
+        ("bad.p12", "nothing"),
+        ("notes.txt", "nothing"),
+        (".hidden.p12", "nothing"),
+    ] {
+        fs::write(dir.path().join(name), content).unwrap();
+    }
+    fs::remove_file(other.path().join("right.p12")).unwrap();
+    let dirs = [dir.path(), other.path(), Path::new("/nonexistent")];
+    let found = import_all(&nss.database(), &dirs).await;
+    let told: Vec<(String, String)> = found
+        .iter()
+        .map(|found| {
+            let name = found.path.file_name().unwrap().to_string_lossy().into_owned();
+            let done = match &found.done {
+                Ok(imported) => format!("{:?}", imported.action),
+                Err(error) => error.code().to_owned(),
+            };
+            (name, done)
+        })
+        .collect();
+    let told: Vec<(&str, &str)> = told.iter().map(|(name, done)| (&**name, &**done)).collect();
+    let expected = [
+        ("bad.p12", "malformed"),
+        ("left.p12", "Imported"),
+        ("right.p12", "Imported"),
+        ("left.p12", "duplicate"),
+    ];
+    assert_eq!(told, expected);
+    let state = nss.state();
+    assert_eq!(state.trust("left"), ["u,u,u"]);
+    assert_eq!(state.trust("right"), ["u,u,u"]);
+    assert_eq!(state.trust("Test CA"), ["CT,C,C"]);
+    let again = import_all(&nss.database(), &[dir.path()]).await;
+    let unchanged = |found: &nmstate_ipsec_certificates::convention::Found| {
+        found
+            .done
+            .as_ref()
+            .is_ok_and(|done| done.action == Action::Unchanged)
+    };
+    assert_eq!(again.iter().filter(|found| unchanged(found)).count(), 2);
+}
+
+#[tokio::test]
+async fn a_name_finds_its_bundle_in_the_first_directory_that_has_one() {
+    let (nss, empty, dir) = (Nss::missing(), place(), directory());
+    let dirs = [empty.path(), dir.path()];
+    let left = name::parse("left").unwrap();
+    let imported = import_by_name(&nss.database(), &left, &dirs).await.unwrap();
+    assert_eq!(
+        (imported.nickname.as_str(), imported.action),
+        ("left", Action::Imported)
+    );
+    let nobody = name::parse("nobody").unwrap();
+    let error = import_by_name(&nss.database(), &nobody, &dirs).await.unwrap_err();
+    let text = error.to_string();
+    assert_eq!(error.code(), "no-bundle");
+    assert!(
+        dirs.iter()
+            .all(|dir| text.contains(&dir.join("nobody.p12").display().to_string())),
+        "{text}"
+    );
+}
+
+#[tokio::test]
+async fn what_others_could_have_written_is_not_imported_by_itself() {
+    let (nss, dir) = (Nss::missing(), directory());
+    let left = name::parse("left").unwrap();
+    for name in ["left.p12", "ca.pem"] {
+        let path = dir.path().join(name);
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o664)).unwrap();
+        let error = import_by_name(&nss.database(), &left, &[dir.path()])
+            .await
+            .unwrap_err();
+        assert_eq!(error.code(), "not-roots");
+        assert!(error.to_string().contains(name), "{error}");
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o400)).unwrap();
+    }
+    assert!(!nss.database().exists());
+    import_by_name(&nss.database(), &left, &[dir.path()])
+        .await
+        .unwrap();
+}
+
+#[tokio::test]
+async fn requests_and_replies_survive_their_way() {
+    let (nss, dir) = (Nss::missing(), directory());
+    let files = Files::read(
+        &dir.path().join("left.p12"),
+        None,
+        None,
+        &[dir.path().join("ca.pem")],
+        None,
+    )
+    .unwrap();
+    assert!(!format!("{files:?}").contains("MII"));
+    let requests = [
+        request::Request::Import(Box::new(files)),
+        request::Request::List,
+        request::Request::Export {
+            nickname: "left".into(),
+            password: nmstate_ipsec_core::secret::Secret::new("sesame".into()),
+        },
+        request::Request::Remove {
+            nickname: "left".into(),
+            with_authorities: true,
+            dry_run: false,
+        },
+        request::Request::Remove {
+            nickname: "left".into(),
+            with_authorities: false,
+            dry_run: false,
+        },
+    ];
+    let mut answers = Vec::new();
+    for request in requests {
+        let sent = serde_json::to_string(&request).unwrap();
+        let received: request::Request = serde_json::from_str(&sent).unwrap();
+        let reply = serde_json::to_string(&received.run(&nss.database()).await).unwrap();
+        let reply: request::Reply = serde_json::from_str(&reply).unwrap();
+        assert_eq!(reply.database, nss.dir());
+        answers.push(reply.answer);
+    }
+    let [imported, listed, exported, removed, refused] = &answers[..] else {
+        panic!("{answers:?}")
+    };
+    assert!(matches!(imported, Answer::Imported(imported) if imported.action == Action::Imported));
+    assert!(matches!(listed, Answer::Listed(listed) if listed.len() == 2));
+    assert!(
+        matches!(exported, Answer::Exported(bytes) if openssl::pkcs12::Pkcs12::from_der(bytes).unwrap().parse2("sesame").is_ok())
+    );
+    assert!(matches!(removed, Answer::Removed(removed) if removed.authorities == ["Test CA"]));
+    assert!(matches!(refused, Answer::Refused(refusal) if refusal.code == "missing" && !refusal.is_input));
+    for bad in [
+        "",
+        "{}",
+        r#"{"do":"format"}"#,
+        r#"{"do":"remove","nickname":"left"}"#,
+    ] {
+        assert!(serde_json::from_str::<request::Request>(bad).is_err(), "{bad}");
+    }
+}
