@@ -3,6 +3,7 @@
 mod apply;
 mod assigned;
 mod bare;
+mod certificates;
 mod common;
 mod endurance;
 mod failing;
@@ -120,6 +121,10 @@ const STORIES: &[Story] = &[
     Story::of_product("nmstatectl::operator", nmstatectl::operator).only(Image::Trixie),
     Story::of_product("nmstatectl::without_commit", nmstatectl::without_commit),
     Story::plain("nmstatectl::alone", nmstatectl::alone).only(Image::Trixie),
+    Story::of_product("certificates::by_name", certificates::by_name),
+    Story::of_product("certificates::command", certificates::command),
+    Story::of_product("certificates::renewal", certificates::renewal),
+    Story::of_pair("certificates::cold_boot", certificates::cold_boot),
     Story::of_product("families::ipv6", families::ipv6),
     Story::of_product("families::six_in_four", families::six_in_four),
     Story::of_product("families::four_in_six", families::four_in_six),
