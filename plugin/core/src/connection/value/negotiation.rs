@@ -43,6 +43,11 @@ impl Proposal {
         Self("aes256-sha1;modp1536".into())
     }
 
+    /// The same for the child SAs.
+    pub(crate) fn aggressive_esp() -> Self {
+        Self("aes256-sha1".into())
+    }
+
     /// The ciphers of ESP that are proposed; nothing if some are not known to the kernel by one name.
     pub fn esp_ciphers(&self) -> Option<Vec<EspCipher>> {
         let ciphers = self.0.split(',').flat_map(|proposal| {
@@ -55,11 +60,6 @@ impl Proposal {
             return None;
         }
         ciphers.map(algorithm::esp_cipher).collect()
-    }
-
-    /// The same for the child SAs.
-    pub(crate) fn aggressive_esp() -> Self {
-        Self("aes256-sha1".into())
     }
 }
 
