@@ -13,8 +13,8 @@
 //! ```
 //! Whatever begins, `Unloading` comes before the connection begins anew or is idle, so that two
 //! activations of one profile never meet in pluto. The exception is a connection that has lost nothing but its IKE SA:
-//! its policies stay while it negotiates another, so that nothing leaves in clear. A connection that never was up fails; one that was
-//! is tried for until somebody takes it down.
+//! its policies stay while it negotiates another, so that nothing leaves in clear. A connection that never was up fails;
+//! one that was is tried for until somebody takes it down.
 
 use nmstate_ipsec_core::{
     reason::Reason,
@@ -163,14 +163,13 @@ pub fn step(state: State, event: Event, one_pair: bool) -> (State, Vec<Effect>) 
         (Waiting, Event::Renewed) => (Preparing, vec![Effect::Prepare]),
         // The updown helper is told only of what is new, and the policies are not.
         (Renegotiating(ends, reports), Event::Negotiated(Ok(Progress::Established))) => up(ends, reports),
-        (Renegotiating(ends, reports), Event::Reported(report)) if report.verb.action == Action::Up => {
-            further(ends, reports, *report)
-        }
         // What comes of somebody else's negotiation would not be heard.
         (Renegotiating(..), Event::Negotiated(Ok(_))) => unload(After::Retry),
         // That it went down is for the kernel to say: pluto may be resuming it elsewhere (MOBIKE), and one
         // pair of several, or an idle SA of a trap, may come and go.
-        (Up(ends, reports), Event::Reported(report)) if report.verb.action == Action::Up => {
+        (Up(ends, reports) | Renegotiating(ends, reports), Event::Reported(report))
+            if report.verb.action == Action::Up =>
+        {
             further(ends, reports, *report)
         }
         (Preparing, Event::Prepared(Ok(ends))) => (Loading(ends), vec![Effect::Load(ends, lost.is_none())]),
