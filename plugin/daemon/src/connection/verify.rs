@@ -1,9 +1,9 @@
 //! Whether the kernel has a connection as its profile declares it: mode, selectors, algorithms.
 
 use nmstate_ipsec_core::{
-    connection::{ConnType, ConnectMode, Connection, Family, Subnet, YesNo},
+    connection::{ConnType, ConnectMode, Connection, Subnet, YesNo},
     profile::Profile,
-    render::{LeftEnd, ResolvedEnds, RightEnd},
+    render::ResolvedEnds,
     updown::Updown,
 };
 
@@ -43,15 +43,7 @@ fn mode(connection: &Connection, found: &Found) -> Option<String> {
 }
 
 fn selectors(connection: &Connection, ends: &ResolvedEnds, found: &Found) -> Option<String> {
-    let family = ends.family().unwrap_or(Family::Ipv4);
-    let mut mine = connection.local_subnets();
-    if let (true, LeftEnd::Ip(address)) = (mine.is_empty(), ends.left) {
-        mine.push(Subnet::host(address));
-    }
-    let mut peers = connection.remote_subnets(family);
-    if let (true, RightEnd::Ip(address)) = (peers.is_empty(), ends.right) {
-        peers.push(Subnet::host(address));
-    }
+    let (mine, peers) = work::selectors(connection, ends);
     // The peer says what it comes to, within what was asked for.
     if connection.is_mode_config_client() || connection.narrowing.is_some_and(YesNo::is_yes) {
         let is_asked_for = |flow: &&(Subnet, Subnet)| {
@@ -106,6 +98,8 @@ fn is_within(inner: Subnet, outer: Subnet) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use nmstate_ipsec_core::render::{LeftEnd, RightEnd};
+
     use super::*;
 
     const ENDS: ResolvedEnds = ResolvedEnds {

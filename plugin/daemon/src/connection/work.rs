@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use nmstate_ipsec_core::{
-    connection::{ConnectMode, Family, Nickname, Selectors, Subnet},
+    connection::{ConnectMode, Connection, Family, Nickname, Selectors, Subnet},
     ip_config::Routing,
     profile::Profile,
     reason::Reason,
@@ -102,7 +102,18 @@ fn as_reported(name: &PlutoName, verb: &str) -> Option<Updown> {
 
 /// From where to where packets are caught, as far as that is known without pluto.
 fn traps(profile: &Profile, ends: &ResolvedEnds) -> Vec<(Subnet, Subnet)> {
-    let (connection, family) = (&profile.connection, ends.family().unwrap_or(Family::Ipv4));
+    let (mine, peers) = selectors(&profile.connection, ends);
+    let of_one = |mine: Subnet| {
+        let of_family = peers.iter().filter(move |peers| peers.family() == mine.family());
+        of_family.map(move |peers| (mine, *peers))
+    };
+    mine.iter().flat_map(|mine| of_one(*mine)).collect()
+}
+
+/// The traffic selectors of this end and of the peer's, as far as they are known without pluto: those that are declared,
+/// or else the end's address.
+pub(super) fn selectors(connection: &Connection, ends: &ResolvedEnds) -> (Vec<Subnet>, Vec<Subnet>) {
+    let family = ends.family().unwrap_or(Family::Ipv4);
     let (mut mine, mut peers) = (connection.local_subnets(), connection.remote_subnets(family));
     if let (true, LeftEnd::Ip(address)) = (mine.is_empty(), ends.left) {
         mine.push(Subnet::host(address));
@@ -110,11 +121,7 @@ fn traps(profile: &Profile, ends: &ResolvedEnds) -> Vec<(Subnet, Subnet)> {
     if let (true, RightEnd::Ip(address)) = (peers.is_empty(), ends.right) {
         peers.push(Subnet::host(address));
     }
-    let of_one = |mine: Subnet| {
-        let of_family = peers.iter().filter(move |peers| peers.family() == mine.family());
-        of_family.map(move |peers| (mine, *peers))
-    };
-    mine.iter().flat_map(|mine| of_one(*mine)).collect()
+    (mine, peers)
 }
 
 /// Adds what the kernel may have of a connection that was up under an earlier daemon and of which pluto, which hangs, says
