@@ -16,7 +16,6 @@ mod undo;
 use std::{io, path::Path, sync::Arc, time::Duration};
 
 use futures_util::StreamExt;
-
 use nmstate_ipsec_core::daemon_api::{Applied, ApplyOptions, Declaration, Outcome, TransactionError};
 use tokio::sync::{Mutex, OwnedMutexGuard};
 use zbus::{Connection, zvariant::OwnedObjectPath};

@@ -71,7 +71,11 @@ struct Known {
 }
 
 /// An activation that is up or on its way there.
-type Running = (OwnedObjectPath, ActiveConnectionProxy<'static>);
+struct Running {
+    uuid: String,
+    path: OwnedObjectPath,
+    active: ActiveConnectionProxy<'static>,
+}
 
 impl Profiles {
     /// Those of the NetworkManager on `bus`.
@@ -106,7 +110,7 @@ impl Profiles {
                 }
                 fill_in_secrets(&profile, &mut settings).await?;
                 let uuid = text(&settings, "connection", "uuid");
-                let is_active = !self.running(&vpns, uuid).await?.is_empty();
+                let is_active = !self.running(&vpns, |known| known == uuid).await?.is_empty();
                 Ok::<_, zbus::Error>(Some(Stored { settings, is_active }))
             })
             .buffered(AT_ONCE);
@@ -165,9 +169,9 @@ impl Profiles {
     /// libreswan's profiles that are active or on their way there, with their UUIDs.
     pub(super) async fn active_profiles(&self) -> zbus::Result<Vec<(String, Settings)>> {
         let mut found = Vec::new();
-        for uuid in self.active().await? {
-            if let Some(settings) = self.find(&uuid).await?.filter(is_libreswan) {
-                found.push((uuid, settings));
+        for running in self.running(&self.vpns().await?, |_| true).await? {
+            if let Some(settings) = self.find(&running.uuid).await?.filter(is_libreswan) {
+                found.push((running.uuid, settings));
             }
         }
         Ok(found)
@@ -212,16 +216,16 @@ impl Profiles {
     /// Has NetworkManager take the connection down, without waiting for that: the next activation may begin, and our
     /// daemon sees to it that the two do not meet.
     pub(super) async fn begin_down(&self, uuid: &str) -> zbus::Result<()> {
-        for (path, _) in self.activations(uuid).await? {
+        for running in self.activations(uuid).await? {
             // It may have gone by itself.
-            let _ = self.manager().await?.deactivate_connection(&path).await;
+            let _ = self.manager().await?.deactivate_connection(&running.path).await;
         }
         Ok(())
     }
 
     /// Takes the connection down and waits until it is.
     pub(super) async fn take_down(&self, uuid: &str) -> zbus::Result<()> {
-        for (path, active) in self.activations(uuid).await? {
+        for Running { path, active, .. } in self.activations(uuid).await? {
             let mut changes = active.receive_state_changed().await?;
             if self.manager().await?.deactivate_connection(&path).await.is_err() {
                 continue;
@@ -303,34 +307,27 @@ impl Profiles {
     /// The activation of the profile, if there is one.
     pub(super) async fn activation(&self, uuid: &str) -> zbus::Result<Option<OwnedObjectPath>> {
         let activations = self.activations(uuid).await?;
-        Ok(activations.into_iter().next().map(|(path, _)| path))
+        Ok(activations.into_iter().next().map(|running| running.path))
     }
 
     /// The activations of the profile that are up or on their way there.
     async fn activations(&self, uuid: &str) -> zbus::Result<Vec<Running>> {
-        self.running(&self.vpns().await?, uuid).await
+        self.running(&self.vpns().await?, |known| known == uuid).await
     }
 
-    /// The same among `vpns`.
-    async fn running(&self, vpns: &[(OwnedObjectPath, String)], uuid: &str) -> zbus::Result<Vec<Running>> {
+    /// Those of `vpns` that are up or on their way there, if `is_wanted` says so of their UUIDs.
+    async fn running(
+        &self,
+        vpns: &[(OwnedObjectPath, String)],
+        is_wanted: impl Fn(&str) -> bool,
+    ) -> zbus::Result<Vec<Running>> {
         let mut found = Vec::new();
-        for (path, _) in vpns.iter().filter(|(_, known)| known == uuid) {
+        for (path, uuid) in vpns.iter().filter(|(_, uuid)| is_wanted(uuid)) {
             let active: ActiveConnectionProxy<'_> = self.at(path.clone()).await?;
             // One that cannot be asked any more has gone meanwhile.
             if active.state().await.is_ok_and(|state| state <= ACTIVATED) {
-                found.push((path.clone(), active));
-            }
-        }
-        Ok(found)
-    }
-
-    /// The UUIDs of VPN connections that are active or on their way there.
-    async fn active(&self) -> zbus::Result<Vec<String>> {
-        let mut found = Vec::new();
-        for (path, uuid) in self.vpns().await? {
-            let active: ActiveConnectionProxy<'_> = self.at(path).await?;
-            if active.state().await.is_ok_and(|state| state <= ACTIVATED) {
-                found.push(uuid);
+                let (uuid, path) = (uuid.clone(), path.clone());
+                found.push(Running { uuid, path, active });
             }
         }
         Ok(found)
