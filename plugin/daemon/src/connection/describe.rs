@@ -35,11 +35,10 @@ pub(super) async fn of(
     let reqids = traces.reqids.clone();
     let sas = tokio::task::spawn_blocking(move || kernel::traffic(&reqids, peer)).await;
     let connection = profile.map(|profile| &profile.connection);
-    let on_demand = connection.is_some_and(|connection| connection.connect_mode == ConnectMode::OnDemand);
     ConnectionStatus {
         name: name.to_owned(),
         uuid: uuid.to_string(),
-        state: state(phase, on_demand).to_owned(),
+        state: state(phase, profile).to_owned(),
         me: text(me),
         peer: text(peer),
         device: connection
@@ -60,14 +59,15 @@ pub(super) async fn of(
 }
 
 /// The name of a phase, as [`ConnectionStatus::state`] has it.
-pub(super) fn state(phase: &Phase, on_demand: bool) -> &'static str {
+pub(super) fn state(phase: &Phase, profile: Option<&Profile>) -> &'static str {
+    let on_demand = |profile: &Profile| profile.connection.connect_mode == ConnectMode::OnDemand;
     match phase {
         Phase::Idle => "down",
         Phase::Adopting => "adopting",
         Phase::Preparing => "resolving",
         Phase::Loading(_) => "loading",
         Phase::Negotiating(..) | Phase::Renegotiating(..) => "negotiating",
-        Phase::Up(..) if on_demand => "ondemand",
+        Phase::Up(..) if profile.is_some_and(on_demand) => "ondemand",
         Phase::Up(..) => "up",
         Phase::Unloading(_) => "going-down",
         Phase::Waiting => "lost",

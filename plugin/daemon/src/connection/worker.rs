@@ -515,10 +515,7 @@ impl Worker {
 
     /// Tells whoever listens that the connection is in another phase.
     async fn tell_change(&self) {
-        let on_demand = self
-            .profile()
-            .is_some_and(|profile| profile.connection.connect_mode == ConnectMode::OnDemand);
-        let state = describe::state(&self.state.phase, on_demand);
+        let state = describe::state(&self.state.phase, self.profile());
         if let Err(error) = bus::tell_change(&self.host.bus, &self.name, &self.uuid, state).await {
             tracing::warn!(ipsec_uuid = %self.uuid, nm_connection = %self.uuid, "failed to tell of a change: {error}");
         }
