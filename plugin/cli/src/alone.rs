@@ -1,6 +1,7 @@
 //! `nmstate-ipsec apply` on a host without our daemon: what nmstate and NetworkManager do alone.
 
 use nmstate::{Interface, NetworkState};
+use nmstate_ipsec_core::secret::HIDDEN_BY_NMSTATE;
 use serde_json::{Map, Value as Json, json};
 
 use crate::{
@@ -8,7 +9,7 @@ use crate::{
     command::Fault,
     daemon,
     document::{Document, GivenSecret, InterfaceState, IpStack, IpsecInterface, Libreswan},
-    nmstatectl::{Further, HIDDEN, Secrets},
+    nmstatectl::{Further, Secrets},
 };
 
 /// Applies the documents, each with its part that is not ipsec, one after the other.
@@ -107,7 +108,7 @@ fn libreswan(connection: &Libreswan) -> Json {
         ("xauthpassword", &connection.xauth_password),
     ] {
         let secret = secret.as_ref().map(|secret| match secret {
-            GivenSecret::Keep => Json::from(HIDDEN),
+            GivenSecret::Keep => Json::from(HIDDEN_BY_NMSTATE),
             GivenSecret::Set(secret) => Json::from(secret.expose()),
         });
         json.extend(secret.map(|secret| (key.to_owned(), secret)));

@@ -4,6 +4,9 @@ use std::fmt;
 
 use zeroize::Zeroizing;
 
+/// What nmstate shows in place of a secret, and never means.
+pub const HIDDEN_BY_NMSTATE: &str = "<_password_hid_by_nmstate>";
+
 /// A secret text. `Debug` and `Display` print `<hidden>`; the memory is wiped when the value is dropped.
 ///
 /// A clone is a second copy in memory: make as few as possible.

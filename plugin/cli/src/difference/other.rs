@@ -3,14 +3,11 @@
 use std::collections::BTreeMap;
 
 use nmstate::NetworkState;
-use nmstate_ipsec_core::daemon_api::Change;
+use nmstate_ipsec_core::{daemon_api::Change, secret::HIDDEN_BY_NMSTATE};
 use serde_json::Value;
 
 use super::Part;
 use crate::{command::Fault, document::Document};
-
-/// What nmstate shows in place of a secret.
-const HIDDEN: &str = "<_password_hid_by_nmstate>";
 
 /// What nmstate would change to have `desired`.
 ///
@@ -65,11 +62,11 @@ fn changes(current: &Value, wanted: &Value) -> Vec<Change> {
     let (current, wanted) = (leaves(current), leaves(wanted));
     let differs = |(key, value): &(&String, &&Value)| {
         // nmstate has found out that a secret differs; of the two all that is left is that they are there.
-        **value == HIDDEN || current.get(*key) != Some(*value)
+        **value == HIDDEN_BY_NMSTATE || current.get(*key) != Some(*value)
     };
     let change = |(key, value): (&String, &&Value)| {
         let before = current.get(key);
-        let is_hidden = *value == HIDDEN;
+        let is_hidden = *value == HIDDEN_BY_NMSTATE;
         Change {
             key: key.clone(),
             kind: if before.is_some() { "changed" } else { "added" }.to_owned(),
@@ -197,7 +194,7 @@ mod tests {
     #[test]
     fn a_secret_that_differs_is_told_without_its_value() {
         let hidden = json!({"interfaces": [
-            {"name": "eth1", "type": "ethernet", "802.1x": {"private-key-password": HIDDEN}},
+            {"name": "eth1", "type": "ethernet", "802.1x": {"private-key-password": HIDDEN_BY_NMSTATE}},
         ]});
         let parts = between(&hidden, &hidden);
         let change = &parts[0].changes[0];

@@ -5,14 +5,13 @@ use std::collections::BTreeMap;
 use nmstate_ipsec_core::{
     connection::{Connection, key_names, nearest_of},
     profile::InvalidProfile,
-    secret::Secret,
+    secret::{HIDDEN_BY_NMSTATE, Secret},
 };
 
 use super::{
     error::{Faults, Path, Problem},
     fields,
     node::{Entry, Node},
-    placeholder::HIDDEN_SECRET,
     scalar::Plain,
     state::is_template,
 };
@@ -119,7 +118,7 @@ fn word(entry: &Entry, path: &Path<'_>, faults: &mut Faults) -> Option<String> {
 fn secret(entry: &Entry, path: &Path<'_>, faults: &mut Faults) -> Option<GivenSecret> {
     let path = path.key(&entry.key);
     let text = fields::text(&entry.value, &path, faults)?;
-    if text == HIDDEN_SECRET {
+    if text == HIDDEN_BY_NMSTATE {
         return Some(GivenSecret::Keep);
     }
     if text.is_empty() || text.len() > MAX_SECRET {

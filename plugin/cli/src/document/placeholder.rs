@@ -1,12 +1,11 @@
 //! Placeholders that somebody who copied a document did not fill in.
 
+use nmstate_ipsec_core::secret::HIDDEN_BY_NMSTATE;
+
 use super::{
     error::{Faults, Path, Problem},
     node::{Node, Scalar, Value},
 };
-
-/// What nmstate prints instead of a secret; in a document it means that the secret stays what it is.
-pub(super) const HIDDEN_SECRET: &str = "<_password_hid_by_nmstate>";
 
 /// Notes every placeholder (`<hostname>`) of a document.
 pub(super) fn find(node: &Node, path: &Path<'_>, faults: &mut Faults) {
@@ -60,7 +59,7 @@ fn in_text(text: &str) -> Option<&str> {
         let end = rest.find(|character: char| !is_name_character(character))?;
         let name = &rest[..end];
         let is_closed = rest[end..].starts_with('>');
-        if is_closed && !name.is_empty() && format!("<{name}>") != HIDDEN_SECRET {
+        if is_closed && !name.is_empty() && format!("<{name}>") != HIDDEN_BY_NMSTATE {
             return Some(name);
         }
         rest = &rest[end..];

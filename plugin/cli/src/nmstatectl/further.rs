@@ -6,12 +6,10 @@
 use std::collections::{BTreeMap, HashMap};
 
 use nmstate::{LibreswanConfig, NetworkState, NetworkStateTemplate};
+use nmstate_ipsec_core::secret::HIDDEN_BY_NMSTATE;
 use serde_yaml::{Mapping, Value};
 
 use super::Refusal;
-
-/// What is printed in place of a secret.
-pub(crate) const HIDDEN: &str = "<_password_hid_by_nmstate>";
 
 /// The keys of secrets.
 const SECRETS: [&str; 2] = ["psk", "xauthpassword"];
@@ -42,7 +40,7 @@ impl Further {
             let mut further = Mapping::new();
             for (key, value) in std::mem::take(libreswan) {
                 if secrets == Secrets::Go && key == "psk" {
-                    libreswan.insert(key.clone(), HIDDEN.into());
+                    libreswan.insert(key.clone(), HIDDEN_BY_NMSTATE.into());
                     further.insert(key, value);
                 } else if is_known(&key, &value) {
                     libreswan.insert(key, value);
@@ -105,7 +103,7 @@ impl Further {
         for further in self.0.values_mut() {
             for key in SECRETS {
                 if let Some(secret) = further.get_mut(key) {
-                    *secret = HIDDEN.into();
+                    *secret = HIDDEN_BY_NMSTATE.into();
                 }
             }
         }

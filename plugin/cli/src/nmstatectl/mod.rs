@@ -29,7 +29,7 @@ use clap::Parser;
 
 pub use args::Show;
 use args::{Args, Command, UPSTREAM_VERSION};
-pub(crate) use further::{Further, HIDDEN, Secrets};
+pub(crate) use further::{Further, Secrets};
 use refusal::Refusal;
 
 use crate::{command::Fault, transaction::End};

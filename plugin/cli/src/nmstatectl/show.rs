@@ -2,13 +2,13 @@
 //! is added.
 
 use nmstate::{NetworkState, RouteEntry, Routes};
-use nmstate_ipsec_core::connection::key_names;
+use nmstate_ipsec_core::{connection::key_names, secret::HIDDEN_BY_NMSTATE};
 use serde_yaml::{Mapping, Value};
 
 use super::{
     Refusal,
     args::Show,
-    further::{HIDDEN, ipsec, name},
+    further::{ipsec, name},
     input::State,
     print,
     sorted::sorted,
@@ -73,7 +73,11 @@ fn left_out(interface: &Value, profile: &VpnProfile, shows_secrets: bool) -> Map
         }
     }
     if let Some(password) = profile.secrets.get("xauthpassword") {
-        let password = if shows_secrets { password } else { HIDDEN };
+        let password = if shows_secrets {
+            password
+        } else {
+            HIDDEN_BY_NMSTATE
+        };
         further.insert("xauthpassword".into(), password.into());
     }
     further
@@ -137,7 +141,10 @@ mod tests {
         };
         let further = left_out(&interface, &profile, false);
         let text = serde_yaml::to_string(&further).unwrap();
-        assert_eq!(text, format!("dpddelay: 30s\npfs: no\nxauthpassword: {HIDDEN}\n"));
+        assert_eq!(
+            text,
+            format!("dpddelay: 30s\npfs: no\nxauthpassword: {HIDDEN_BY_NMSTATE}\n")
+        );
         assert_eq!(left_out(&interface, &profile, true)["xauthpassword"], "another");
     }
 

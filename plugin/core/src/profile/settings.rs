@@ -7,14 +7,11 @@ use zbus::zvariant::{Array, OwnedValue, Value};
 use super::{InvalidProfile, IpMethod, Settings};
 use crate::{
     connection::Expected,
-    secret::{Secret, Secrets},
+    secret::{HIDDEN_BY_NMSTATE, Secret, Secrets},
 };
 
 /// Longest secret, in bytes.
 const MAX_SECRET: usize = 4096;
-
-/// What nmstate shows instead of a secret, and never means.
-const HIDDEN_BY_NMSTATE: &str = "<_password_hid_by_nmstate>";
 
 /// Reads a profile's settings by their types.
 pub(super) struct Reader<'a>(&'a Settings);
