@@ -25,18 +25,7 @@ use crate::{
 /// # Errors
 /// It is not there, or its key is not.
 pub async fn export(database: &Database, nickname: &Nickname) -> Result<Bundle, Error> {
-    let missing = || Error::Missing {
-        nickname: nickname.to_string(),
-        dir: database.dir().to_owned(),
-    };
-    if !database.exists() {
-        return Err(missing());
-    }
-    let _lock = database.lock().await?;
-    let snapshot = database.snapshot().await?;
-    if !snapshot.has(nickname.as_str()) {
-        return Err(missing());
-    }
+    let (_lock, snapshot) = database.lock_with(nickname).await?;
     if !snapshot
         .entries_of(nickname.as_str())
         .any(|entry| entry.trust.has_key())

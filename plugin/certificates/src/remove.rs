@@ -31,18 +31,7 @@ pub async fn remove(
     with_authorities: bool,
     dry_run: bool,
 ) -> Result<Removed, Error> {
-    let missing = || Error::Missing {
-        nickname: nickname.to_string(),
-        dir: database.dir().to_owned(),
-    };
-    if !database.exists() {
-        return Err(missing());
-    }
-    let _lock = database.lock().await?;
-    let before = database.snapshot().await?;
-    if !before.has(nickname.as_str()) {
-        return Err(missing());
-    }
+    let (_lock, before) = database.lock_with(nickname).await?;
     refuse_if_issuer(database, nickname, &before)?;
     let authorities = if with_authorities {
         dispensable(nickname, &before)

@@ -2,10 +2,11 @@
 
 use std::{fs::File, io, os::fd::OwnedFd, thread, time::Duration};
 
+use nmstate_ipsec_core::connection::Nickname;
 use rustix::fs::{FallocateFlags, FlockOperation, Mode, OFlags, fallocate, flock, open};
 use tokio::{sync::oneshot, time::timeout};
 
-use super::Database;
+use super::{Database, Snapshot};
 use crate::error::Error;
 
 /// How long another change is waited for.
@@ -56,6 +57,27 @@ impl Database {
                 ),
             )),
         }
+    }
+
+    /// Keeps others from changing the database, and reads what is in it.
+    ///
+    /// # Errors
+    /// It has no certificate of that nickname, or it cannot be locked or read.
+    pub(crate) async fn lock_with(&self, nickname: &Nickname) -> Result<(Lock, Snapshot), Error> {
+        let missing = || Error::Missing {
+            nickname: nickname.to_string(),
+            dir: self.dir().to_owned(),
+        };
+        // Where there is no database there may be no directory to lock.
+        if !self.exists() {
+            return Err(missing());
+        }
+        let lock = self.lock().await?;
+        let snapshot = self.snapshot().await?;
+        if !snapshot.has(nickname.as_str()) {
+            return Err(missing());
+        }
+        Ok((lock, snapshot))
     }
 
     /// Makes sure that a change can be undone even if the device is filled up meanwhile.
