@@ -1,74 +1,43 @@
 //! NetworkManager's profiles of libreswan's (`org.freedesktop.NetworkManager.Settings(5)`), without their secrets.
 
-#![allow(
-    missing_docs,
-    reason = "what zbus's proxy macro generates carries no documentation"
-)]
-
-use std::collections::HashMap;
-
 use nmstate_ipsec_core::{
-    contract::{PLUGIN_ALIAS, PLUGIN_NAME},
+    networkmanager::{self, SettingsConnectionProxy, SettingsProxy, is_libreswan, text, texts, value},
     profile::Settings,
 };
-use zbus::{Connection, proxy::CacheProperties, zvariant::OwnedObjectPath};
+use zbus::Connection;
 
 use crate::document::{InterfaceState, IpsecInterface, Libreswan, Location};
 
-#[zbus::proxy(
-    interface = "org.freedesktop.NetworkManager.Settings",
-    default_service = "org.freedesktop.NetworkManager",
-    default_path = "/org/freedesktop/NetworkManager/Settings",
-    gen_blocking = false
-)]
-trait AllSettings {
-    fn list_connections(&self) -> zbus::Result<Vec<OwnedObjectPath>>;
+/// All profiles of libreswan's.
+///
+/// # Errors
+/// NetworkManager does not answer.
+pub(crate) async fn all(bus: &Connection) -> zbus::Result<Vec<Settings>> {
+    let mut found = Vec::new();
+    for path in SettingsProxy::new(bus).await?.list_connections().await? {
+        let profile: SettingsConnectionProxy<'_> = networkmanager::at(bus, path).await?;
+        // It may have gone since.
+        found.extend(profile.get_settings().await.ok().filter(is_libreswan));
+    }
+    Ok(found)
 }
 
-#[zbus::proxy(
-    interface = "org.freedesktop.NetworkManager.Settings.Connection",
-    default_service = "org.freedesktop.NetworkManager",
-    gen_blocking = false
-)]
-trait OneProfile {
-    fn get_settings(&self) -> zbus::Result<Settings>;
-}
-
-/// libreswan's profiles with that name.
+/// Those with that name.
 ///
 /// # Errors
 /// NetworkManager does not answer.
 pub(crate) async fn named(bus: &Connection, name: &str) -> zbus::Result<Vec<Settings>> {
-    let all = AllSettingsProxy::builder(bus)
-        .cache_properties(CacheProperties::No)
-        .build()
-        .await?;
-    let mut found = Vec::new();
-    for path in all.list_connections().await? {
-        let profile = OneProfileProxy::builder(bus)
-            .path(path)?
-            .cache_properties(CacheProperties::No)
-            .build()
-            .await?;
-        // It may have gone since.
-        let Ok(settings) = profile.get_settings().await else {
-            continue;
-        };
-        let is_libreswan = [PLUGIN_NAME, PLUGIN_ALIAS].contains(&text(&settings, "vpn", "service-type"));
-        if is_libreswan && text(&settings, "connection", "id") == name {
-            found.push(settings);
-        }
-    }
+    let mut found = all(bus).await?;
+    found.retain(|settings| text(settings, "connection", "id") == name);
     Ok(found)
 }
 
 /// The interface that a document would declare for the profile to be as it is.
 pub(crate) fn interface(settings: &Settings) -> IpsecInterface {
-    let value = |setting: &str, key: &str| settings.get(setting)?.get(key)?.try_clone().ok();
-    let data = value("vpn", "data").and_then(|data| HashMap::<String, String>::try_from(data).ok());
+    let data = texts(settings, "vpn", "data");
     // NetworkManager leaves out what is true by default.
-    let is_up =
-        value("connection", "autoconnect").and_then(|value| bool::try_from(value).ok()) != Some(false);
+    let is_up = value(settings, "connection", "autoconnect").and_then(|value| bool::try_from(value).ok())
+        != Some(false);
     let name = text(settings, "connection", "id");
     IpsecInterface {
         name: name.to_owned(),
@@ -92,18 +61,17 @@ pub(crate) fn interface(settings: &Settings) -> IpsecInterface {
     }
 }
 
-/// A text of a profile; empty if it is not there.
-pub(crate) fn text<'a>(settings: &'a Settings, setting: &str, key: &str) -> &'a str {
-    let value = settings.get(setting).and_then(|keys| keys.get(key));
-    value
-        .and_then(|value| <&str>::try_from(value).ok())
-        .unwrap_or_default()
-}
-
 #[cfg(test)]
 mod tests {
+    use std::collections::HashMap;
+
+    use nmstate_ipsec_core::contract::PLUGIN_NAME;
     use tokio::net::UnixStream;
-    use zbus::{Guid, connection::Builder, zvariant::Value};
+    use zbus::{
+        Guid,
+        connection::Builder,
+        zvariant::{OwnedObjectPath, Value},
+    };
 
     use super::*;
     use crate::ipsec_conf;

@@ -7,6 +7,7 @@ pub mod connection;
 pub mod contract;
 pub mod daemon_api;
 pub mod ip_config;
+pub mod networkmanager;
 pub mod plan;
 pub mod profile;
 pub mod reason;

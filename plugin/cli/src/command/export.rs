@@ -1,6 +1,6 @@
 //! `nmstate-ipsec export`: a profile of this host, or interfaces of a document, as sections of ipsec.conf.
 
-use nmstate_ipsec_core::profile::shown;
+use nmstate_ipsec_core::{networkmanager::text, profile::shown};
 
 use super::Fault;
 use crate::{
@@ -69,7 +69,7 @@ async fn profile(name: &str) -> Result<(), Fault> {
         several => {
             let uuids: Vec<&str> = several
                 .iter()
-                .map(|settings| profiles::text(settings, "connection", "uuid"))
+                .map(|settings| text(settings, "connection", "uuid"))
                 .collect();
             Err(Fault::Input(format!(
                 "there are several profiles called '{shown}': {}; delete or rename all but one",

@@ -9,6 +9,7 @@ use zbus::zvariant::{OwnedValue, Value};
 use crate::{
     contract,
     daemon_api::{Change, Declaration},
+    networkmanager::{is_libreswan, text, texts, value},
     profile::{InvalidProfile, Profile, Settings},
 };
 
@@ -24,9 +25,7 @@ pub struct Stored {
 impl Stored {
     /// `connection.uuid`.
     pub fn uuid(&self) -> String {
-        text(&self.settings, "connection", "uuid")
-            .unwrap_or_default()
-            .to_owned()
+        text(&self.settings, "connection", "uuid").to_owned()
     }
 }
 
@@ -67,7 +66,7 @@ pub struct Step {
 impl Step {
     /// The step that has a profile up again as it is, whatever took it down.
     pub fn again(settings: &Settings) -> Self {
-        let part = |key| text(settings, "connection", key).unwrap_or_default().to_owned();
+        let part = |key| text(settings, "connection", key).to_owned();
         Self {
             name: part("id"),
             uuid: part("uuid"),
@@ -174,11 +173,7 @@ pub fn plan(
 
 /// Whether a profile stands for the interface: one of libreswan's by that name. What else bears the name is not meant.
 fn is_of(stored: &Stored, name: &str) -> bool {
-    let service = text(&stored.settings, "vpn", "service-type");
-    let is_libreswan = [contract::PLUGIN_NAME, contract::PLUGIN_ALIAS]
-        .iter()
-        .any(|known| service == Some(known));
-    is_libreswan && text(&stored.settings, "connection", "id") == Some(name)
+    is_libreswan(&stored.settings) && text(&stored.settings, "connection", "id") == name
 }
 
 /// The steps to one connection that is up as declared, under the first of its profiles; others of its name go, as they do
@@ -190,7 +185,7 @@ fn up(
 ) -> Result<Vec<Step>, PlanError> {
     let name = || declaration.name.clone();
     let is_private = |stored: &&Stored| {
-        let permissions = setting(&stored.settings, "connection", "permissions");
+        let permissions = value(&stored.settings, "connection", "permissions");
         permissions.is_some_and(|value| !matches!(&**value, Value::Array(list) if list.is_empty()))
     };
     if known.iter().any(is_private) {
@@ -232,9 +227,7 @@ fn up(
 fn step(declaration: &Declaration, action: Action, stored: &Stored) -> Step {
     Step {
         name: declaration.name.clone(),
-        uuid: text(&stored.settings, "connection", "uuid")
-            .unwrap_or_default()
-            .to_owned(),
+        uuid: stored.uuid(),
         action,
         before: Some(copy(&stored.settings)),
         after: (action != Action::Remove).then(|| copy(&stored.settings)),
@@ -294,7 +287,7 @@ fn merge(mut settings: Settings, declaration: &Declaration) -> Settings {
         ("ipv4", &declaration.ip4_method),
         ("ipv6", &declaration.ip6_method),
     ] {
-        if !method.is_empty() && text(&settings, name, "method") != Some(method) {
+        if !method.is_empty() && text(&settings, name, "method") != method {
             insert(
                 settings.entry(name.to_owned()).or_default(),
                 "method",
@@ -306,16 +299,7 @@ fn merge(mut settings: Settings, declaration: &Declaration) -> Settings {
 }
 
 fn secret(settings: &Settings, key: &str) -> Option<String> {
-    let secrets = setting(settings, "vpn", "secrets")?.try_clone().ok()?;
-    HashMap::<String, String>::try_from(secrets).ok()?.remove(key)
-}
-
-fn setting<'a>(settings: &'a Settings, name: &str, key: &str) -> Option<&'a OwnedValue> {
-    settings.get(name)?.get(key)
-}
-
-fn text<'a>(settings: &'a Settings, name: &str, key: &str) -> Option<&'a str> {
-    <&str>::try_from(setting(settings, name, key)?).ok()
+    texts(settings, "vpn", "secrets")?.remove(key)
 }
 
 /// A copy; values that hold file descriptors do not occur in profiles and are left out.

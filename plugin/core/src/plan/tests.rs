@@ -45,10 +45,10 @@ fn a_new_connection_is_created_with_what_was_declared() {
     assert_eq!(steps.len(), 1);
     assert_eq!((steps[0].action, steps[0].uuid.as_str()), (Action::Create, UUID));
     let after = steps[0].after.as_ref().unwrap();
-    assert_eq!(text(after, "connection", "id"), Some("a"));
+    assert_eq!(text(after, "connection", "id"), "a");
     assert_eq!(
         (text(after, "ipv4", "method"), text(after, "ipv6", "method")),
-        (Some("auto"), Some("disabled"))
+        ("auto", "disabled")
     );
     assert_eq!(secret(after, "pskvalue").as_deref(), Some("open sesame"));
 }
@@ -80,8 +80,8 @@ fn a_changed_key_or_secret_modifies_and_keeps_the_rest() {
         let steps = planned(&[wanted], &[stored(&before, UUID, true)]).unwrap();
         assert_eq!(steps[0].action, Action::Modify);
         let after = steps[0].after.as_ref().unwrap();
-        assert!(setting(after, "connection", "timestamp").is_some());
-        assert_eq!(text(after, "connection", "uuid"), Some(UUID));
+        assert!(value(after, "connection", "timestamp").is_some());
+        assert_eq!(text(after, "connection", "uuid"), UUID);
     }
 }
 

@@ -11,18 +11,15 @@ use std::{
 };
 
 use futures_util::{StreamExt, TryStreamExt, stream::FuturesUnordered};
+use nmstate_ipsec_core::networkmanager::{self, ActiveConnectionProxy};
 use zbus::{
     Connection, MatchRule, MessageStream,
     message::Type,
     names::OwnedUniqueName,
-    proxy::CacheProperties,
     zvariant::{ObjectPath, OwnedObjectPath},
 };
 
-use super::{
-    ACTIVATED, ACTIVATING, DEACTIVATING,
-    proxies::{ActiveConnectionProxy, ManagerProxy},
-};
+use super::{ACTIVATED, ACTIVATING, DEACTIVATING};
 
 /// What NetworkManager is taking down.
 #[derive(Debug, Default)]
@@ -51,7 +48,7 @@ impl Deactivations {
     pub async fn watch(&self, bus: &Connection, is_ours: impl Fn(&str) -> bool) -> zbus::Result<()> {
         let rule = MatchRule::builder()
             .msg_type(Type::Signal)
-            .sender("org.freedesktop.NetworkManager")?
+            .sender(networkmanager::NAME)?
             .interface("org.freedesktop.NetworkManager.Connection.Active")?
             .member("StateChanged")?
             .build();
@@ -125,19 +122,12 @@ impl Deactivations {
 }
 
 async fn uuid(bus: &Connection, path: &ObjectPath<'_>) -> zbus::Result<String> {
-    let active = ActiveConnectionProxy::builder(bus)
-        .cache_properties(CacheProperties::No)
-        .path(path)?
-        .build()
-        .await?;
+    let active: ActiveConnectionProxy<'_> = networkmanager::at(bus, path.to_owned().into()).await?;
     active.uuid().await
 }
 
 async fn take_down(bus: &Connection, path: &ObjectPath<'_>) -> zbus::Result<()> {
-    let manager = ManagerProxy::builder(bus)
-        .cache_properties(CacheProperties::No)
-        .build()
-        .await?;
+    let manager = networkmanager::manager(bus).await?;
     manager.deactivate_connection(path).await
 }
 

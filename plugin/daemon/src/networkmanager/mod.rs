@@ -1,17 +1,14 @@
 //! What must be known of the NetworkManager on this host (`org.freedesktop.NetworkManager(5)`).
 
 pub mod deactivation;
-pub(crate) mod proxies;
 
 use std::{
     sync::{Mutex, PoisonError},
     time::Duration,
 };
 
-use nmstate_ipsec_core::ip_config::NetworkConfig;
-use zbus::{Connection, proxy::CacheProperties};
-
-use proxies::ManagerProxy;
+use nmstate_ipsec_core::{ip_config::NetworkConfig, networkmanager::manager};
+use zbus::Connection;
 
 /// The first release seen to accept routes without an address; 1.42 was seen to refuse them, and with them
 /// the connection ("no valid IP address/prefix").
@@ -75,12 +72,8 @@ impl NetworkManager {
 /// Major and minor number, if NetworkManager says them.
 async fn release(bus: &Connection) -> Option<(u32, u32)> {
     let asked = async {
-        let proxy = ManagerProxy::builder(bus)
-            .cache_properties(CacheProperties::No)
-            .build()
-            .await
-            .ok()?;
-        parse(&proxy.version().await.ok()?)
+        let networkmanager = manager(bus).await.ok()?;
+        parse(&networkmanager.version().await.ok()?)
     };
     tokio::time::timeout(TIME_OUT, asked).await.ok().flatten()
 }

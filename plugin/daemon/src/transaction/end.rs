@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use futures_util::StreamExt;
-use nmstate_ipsec_core::daemon_api::TransactionError;
+use nmstate_ipsec_core::{daemon_api::TransactionError, networkmanager::ManagerProxy};
 use zbus::zvariant::OwnedObjectPath;
 
 use super::{
@@ -11,7 +11,7 @@ use super::{
     journal::Record,
     undo::{self, Undone},
 };
-use crate::{client::Client, networkmanager::proxies::ManagerProxy};
+use crate::client::Client;
 
 impl Transactions {
     /// Ends a transaction of which nothing but the journal is left.

@@ -8,18 +8,23 @@ use std::{
 };
 
 use futures_util::{Stream, StreamExt, stream};
-use nmstate_ipsec_core::{contract, daemon_api::Dictionary, plan::Stored, profile::Settings};
+use nmstate_ipsec_core::{
+    daemon_api::Dictionary,
+    networkmanager::{
+        self, ActiveConnectionProxy, DeviceProxy, ManagerProxy, NAME, SettingsConnectionProxy, SettingsProxy,
+        at, is_libreswan, text, value,
+    },
+    plan::Stored,
+    profile::Settings,
+};
 use zbus::{
     Connection,
     fdo::{DBusProxy, NameOwnerChanged},
-    proxy::{CacheProperties, Defaults, ProxyImpl},
-    zvariant::{ObjectPath, OwnedObjectPath, OwnedValue},
+    proxy::CacheProperties,
+    zvariant::{ObjectPath, OwnedObjectPath},
 };
 
-use crate::networkmanager::{
-    ACTIVATED, DEACTIVATED,
-    proxies::{ActiveConnectionProxy, DeviceProxy, ManagerProxy, SettingsConnectionProxy, SettingsProxy},
-};
+use crate::networkmanager::{ACTIVATED, DEACTIVATED};
 
 /// `NM_SETTINGS_UPDATE2_FLAG_TO_DISK`, which means the same for `AddConnection2`; and no autoconnect by that.
 const TO_DISK: u32 = 0x1;
@@ -50,9 +55,6 @@ pub(super) enum Ended {
     /// A user took it down.
     ByTheUser,
 }
-
-/// NetworkManager's name on the bus.
-const NAME: &str = "org.freedesktop.NetworkManager";
 
 /// NetworkManager's profiles.
 #[derive(Debug, Clone)]
@@ -87,8 +89,7 @@ impl Profiles {
     }
 
     pub(super) async fn manager(&self) -> zbus::Result<ManagerProxy<'static>> {
-        self.at(ObjectPath::from_static_str_unchecked("/org/freedesktop/NetworkManager").into())
-            .await
+        networkmanager::manager(&self.bus).await
     }
 
     /// libreswan's profiles with these names, secrets included; of one name the one that was active last comes first.
@@ -100,7 +101,7 @@ impl Profiles {
         let vpns = self.vpns().await?;
         let mut asked = stream::iter(settings.list_connections().await?)
             .map(async |path| {
-                let profile: SettingsConnectionProxy<'_> = self.at(path).await?;
+                let profile: SettingsConnectionProxy<'_> = at(&self.bus, path).await?;
                 // It may have gone since.
                 let Ok(mut settings) = profile.get_settings().await else {
                     return Ok(None);
@@ -264,7 +265,7 @@ impl Profiles {
         if let Some(base) = base
             && let Ok(device) = manager.get_device_by_ip_iface(base).await
         {
-            let device: DeviceProxy<'_> = self.at(device).await?;
+            let device: DeviceProxy<'_> = at(&self.bus, device).await?;
             specific = device.active_connection().await.unwrap_or(specific);
         }
         manager.activate_connection(&profile, &none, &specific).await
@@ -272,7 +273,7 @@ impl Profiles {
 
     /// Waits until the activation is over, which it also is when NetworkManager is another one.
     pub(super) async fn end_of(&self, activation: &OwnedObjectPath) -> zbus::Result<Ended> {
-        let active: ActiveConnectionProxy<'_> = self.at(activation.clone()).await?;
+        let active: ActiveConnectionProxy<'_> = at(&self.bus, activation.clone()).await?;
         // Usual where nothing changes, and then there is nothing to listen to.
         if active.state().await.is_ok_and(|state| state == ACTIVATED) {
             return Ok(Ended::Up);
@@ -285,7 +286,7 @@ impl Profiles {
     }
 
     async fn end_told(&self, activation: &OwnedObjectPath) -> zbus::Result<Ended> {
-        let active: ActiveConnectionProxy<'_> = self.at(activation.clone()).await?;
+        let active: ActiveConnectionProxy<'_> = at(&self.bus, activation.clone()).await?;
         let mut changes = active.receive_state_changed().await?;
         match active.state().await {
             Ok(ACTIVATED) => return Ok(Ended::Up),
@@ -323,7 +324,7 @@ impl Profiles {
     ) -> zbus::Result<Vec<Running>> {
         let mut found = Vec::new();
         for (path, uuid) in vpns.iter().filter(|(_, uuid)| is_wanted(uuid)) {
-            let active: ActiveConnectionProxy<'_> = self.at(path.clone()).await?;
+            let active: ActiveConnectionProxy<'_> = at(&self.bus, path.clone()).await?;
             // One that cannot be asked any more has gone meanwhile.
             if active.state().await.is_ok_and(|state| state <= ACTIVATED) {
                 let (uuid, path) = (uuid.clone(), path.clone());
@@ -355,7 +356,7 @@ impl Profiles {
         };
         let mut asked = stream::iter(unknown)
             .map(async |path| {
-                let active: ActiveConnectionProxy<'_> = self.at(path.clone()).await?;
+                let active: ActiveConnectionProxy<'_> = at(&self.bus, path.clone()).await?;
                 let is_vpn = active.type_().await? == "vpn";
                 let uuid = if is_vpn { Some(active.uuid().await?) } else { None };
                 Ok::<_, zbus::Error>((path, uuid))
@@ -376,21 +377,10 @@ impl Profiles {
     async fn profile(&self, uuid: &str) -> zbus::Result<Option<SettingsConnectionProxy<'static>>> {
         let all = SettingsProxy::new(&self.bus).await?;
         match all.get_connection_by_uuid(uuid).await {
-            Ok(path) => self.at(path).await.map(Some),
+            Ok(path) => at(&self.bus, path).await.map(Some),
             Err(zbus::Error::MethodError(name, ..)) if name.ends_with(".InvalidConnection") => Ok(None),
             Err(error) => Err(error),
         }
-    }
-
-    async fn at<P: ProxyImpl<'static> + Defaults + From<zbus::Proxy<'static>>>(
-        &self,
-        path: OwnedObjectPath,
-    ) -> zbus::Result<P> {
-        zbus::proxy::Builder::new(&self.bus)
-            .path(path)?
-            .cache_properties(CacheProperties::No)
-            .build()
-            .await
     }
 }
 
@@ -411,21 +401,9 @@ async fn fill_in_secrets(profile: &SettingsConnectionProxy<'_>, settings: &mut S
     Ok(())
 }
 
-fn is_libreswan(settings: &Settings) -> bool {
-    [contract::PLUGIN_NAME, contract::PLUGIN_ALIAS].contains(&text(settings, "vpn", "service-type"))
-}
-
-fn text<'a>(settings: &'a Settings, setting: &str, key: &str) -> &'a str {
-    let value = settings.get(setting).and_then(|keys| keys.get(key));
-    value
-        .and_then(|value| <&str>::try_from(value).ok())
-        .unwrap_or_default()
-}
-
 /// When NetworkManager last had it up.
 fn timestamp(settings: &Settings) -> u64 {
-    let value: Option<&OwnedValue> = settings.get("connection").and_then(|keys| keys.get("timestamp"));
-    value
+    value(settings, "connection", "timestamp")
         .and_then(|value| u64::try_from(value).ok())
         .unwrap_or_default()
 }

@@ -1,6 +1,6 @@
 //! Who uses a certificate: the profiles of NetworkManager's libreswan service that name it.
 
-use std::{collections::HashMap, time::Duration};
+use std::time::Duration;
 
 use nmstate_ipsec_certificates::{
     description::Description,
@@ -8,41 +8,16 @@ use nmstate_ipsec_certificates::{
 };
 use nmstate_ipsec_core::{
     connection::Connection as Declared,
-    contract::{PLUGIN_ALIAS, PLUGIN_NAME},
+    networkmanager::{self, text, texts},
+    profile::Settings,
 };
 use tokio::time::timeout;
-use zbus::{
-    Connection,
-    fdo::DBusProxy,
-    names::BusName,
-    zvariant::{OwnedObjectPath, OwnedValue},
-};
+use zbus::{Connection, fdo::DBusProxy, names::BusName};
+
+use crate::profiles;
 
 /// How long NetworkManager may take to say what it has.
 const TIME_OUT: Duration = Duration::from_secs(10);
-
-const NETWORK_MANAGER: &str = "org.freedesktop.NetworkManager";
-
-type Settings = HashMap<String, HashMap<String, OwnedValue>>;
-
-#[zbus::proxy(
-    interface = "org.freedesktop.NetworkManager.Settings",
-    default_service = "org.freedesktop.NetworkManager",
-    default_path = "/org/freedesktop/NetworkManager/Settings",
-    gen_blocking = false
-)]
-trait Profiles {
-    fn list_connections(&self) -> zbus::Result<Vec<OwnedObjectPath>>;
-}
-
-#[zbus::proxy(
-    interface = "org.freedesktop.NetworkManager.Settings.Connection",
-    default_service = "org.freedesktop.NetworkManager",
-    gen_blocking = false
-)]
-trait Profile {
-    fn get_settings(&self) -> zbus::Result<Settings>;
-}
 
 /// Who uses which certificate, or why that is not known.
 pub(super) enum Users {
@@ -103,7 +78,7 @@ impl Users {
 pub(super) async fn of_this_host() -> Users {
     let asked = async {
         let bus = Connection::system().await?;
-        let name = BusName::try_from(NETWORK_MANAGER)?;
+        let name = BusName::try_from(networkmanager::NAME)?;
         if !DBusProxy::new(&bus).await?.name_has_owner(name).await? {
             return Ok(Users::Unknown("NetworkManager is not running".to_owned()));
         }
@@ -123,30 +98,13 @@ pub(super) async fn of_this_host() -> Users {
 
 /// Every profile of the libreswan service that names certificates.
 async fn of(bus: &Connection) -> zbus::Result<Vec<User>> {
-    let mut users = Vec::new();
-    for path in ProfilesProxy::new(bus).await?.list_connections().await? {
-        let profile = ProfileProxy::builder(bus).path(path)?.build().await?;
-        // It may have been deleted since it was listed.
-        if let Ok(settings) = profile.get_settings().await {
-            users.extend(user(&settings));
-        }
-    }
-    Ok(users)
+    Ok(profiles::all(bus).await?.iter().filter_map(user).collect())
 }
 
 fn user(settings: &Settings) -> Option<User> {
-    let text = |setting: &str, key: &str| {
-        let value = settings.get(setting)?.get(key)?;
-        value.downcast_ref::<&str>().ok().map(str::to_owned)
-    };
-    let service = text("vpn", "service-type")?;
-    if service != PLUGIN_NAME && service != PLUGIN_ALIAS {
-        return None;
-    }
-    let data = settings.get("vpn")?.get("data")?.try_clone().ok()?;
-    let data = HashMap::<String, String>::try_from(data).ok()?;
+    let data = texts(settings, "vpn", "data")?;
     Some(User {
-        id: text("connection", "id").unwrap_or_default(),
+        id: text(settings, "connection", "id").to_owned(),
         left: data.get("leftcert").cloned(),
         right: data.get("rightcert").cloned(),
         declared: Declared::from_data(&data).ok(),
@@ -155,9 +113,13 @@ fn user(settings: &Settings) -> Option<User> {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::net::UnixStream;
+    use std::{collections::HashMap, os::unix::net::UnixStream};
 
-    use zbus::{connection::Builder, zvariant::Value};
+    use nmstate_ipsec_core::contract::PLUGIN_NAME;
+    use zbus::{
+        connection::Builder,
+        zvariant::{OwnedObjectPath, Value},
+    };
 
     use super::*;
 
