@@ -90,6 +90,11 @@ impl Bundle {
         })
     }
 
+    /// What PKCS#12 calls the certificate: the nickname that pk12util gives it.
+    pub fn friendly_name(&self) -> Option<&[u8]> {
+        self.certificate.alias()
+    }
+
     /// The bundle as PKCS#12 with `name` as its friendly name.
     ///
     /// # Errors
@@ -97,6 +102,11 @@ impl Bundle {
     pub fn to_pkcs12(&self, name: &str, password: &str, with_chain: bool) -> Result<Vec<u8>, Error> {
         pkcs12::write(self, name, password, with_chain)
     }
+}
+
+/// Whether a file is PEM; a bundle that is not is PKCS#12.
+pub fn is_pem(file: &InputFile) -> bool {
+    pem::is(&file.content)
 }
 
 /// Reads the certificates of a file in PEM or DER.
