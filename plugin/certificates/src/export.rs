@@ -16,6 +16,7 @@ use crate::{
     description::{self, hex},
     error::Error,
     file::Password,
+    fitness::roots,
     judge,
     private_dir::PrivateDir,
 };
@@ -73,11 +74,6 @@ fn authorities(certificate: &X509, snapshot: &Snapshot) -> Vec<X509> {
             between: &others,
         },
     )
-}
-
-fn roots(certificates: &[X509]) -> Vec<X509> {
-    let is_root = |certificate: &&X509| judge::is_same(certificate.subject_name(), certificate.issuer_name());
-    certificates.iter().filter(is_root).cloned().collect()
 }
 
 /// Writes `bundle` as PKCS#12 into the new file `path`, which root alone can read.

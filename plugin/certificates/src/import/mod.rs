@@ -15,6 +15,7 @@ use crate::{
     database::{Database, Snapshot},
     description::Description,
     error::Error,
+    fitness::{Fitness, fitness},
     judge::{self, Authorities, Finding},
     name,
 };
@@ -106,29 +107,14 @@ pub async fn import(database: &Database, import: &Import<'_>) -> Result<Imported
 /// Whether the bundle is of use, and what of it belongs into the database.
 fn judge<'a>(import: &Import<'a>) -> Result<(Wanted<'a>, Vec<Finding>), Error> {
     let bundle = import.bundle;
-    let is_root = |certificate: &&X509| judge::is_same(certificate.subject_name(), certificate.issuer_name());
-    let own: Vec<X509> = bundle.chain.iter().filter(is_root).cloned().collect();
-    let trusted = if import.authorities.is_empty() {
-        &own
-    } else {
-        import.authorities
-    };
-    let authorities = Authorities {
-        trusted,
-        between: &bundle.chain,
-    };
-    let (errors, warnings): (Vec<_>, Vec<_>) = judge::findings(&bundle.certificate, authorities, import.now)
-        .into_iter()
-        .partition(|finding| finding.is_error);
-    if !errors.is_empty() {
-        return Err(Error::Unfit {
-            path: bundle.path.clone(),
-            findings: errors,
-        });
-    }
-    let path = judge::path(&bundle.certificate, authorities);
-    let is_in =
-        |certificates: &[X509], certificate: &X509| certificates.iter().any(|other| other == certificate);
+    let Fitness { trusted, warnings } = fitness(bundle, import.authorities, import.now)?;
+    let path = judge::path(
+        &bundle.certificate,
+        Authorities {
+            trusted: &trusted,
+            between: &bundle.chain,
+        },
+    );
     // Those that were given are wanted in any case, of the bundle's own those that lead somewhere.
     let mut all: Vec<(X509, bool)> = import
         .authorities
@@ -137,7 +123,7 @@ fn judge<'a>(import: &Import<'a>) -> Result<(Wanted<'a>, Vec<Finding>), Error> {
         .collect();
     for authority in path {
         if authority != bundle.certificate && !all.iter().any(|(known, _)| *known == authority) {
-            let is_trusted = is_in(trusted, &authority);
+            let is_trusted = trusted.contains(&authority);
             all.push((authority, is_trusted));
         }
     }
