@@ -1,94 +1,33 @@
 //! The command `cert` as a shell sees it, with real databases and bundles.
 #![allow(clippy::unwrap_used)]
 
+mod common;
+
 use std::{
     fs::{self, OpenOptions},
-    path::{Path, PathBuf},
-    process::{Command, Output},
+    path::Path,
+    process::Command,
 };
 
+use common::{BINARY, Scene};
 use rustix::fs::{FlockOperation, fcntl_lock};
 use serde_json::Value;
-use tempfile::TempDir;
-
-const BINARY: &str = env!("CARGO_BIN_EXE_nmstate-ipsec");
-
-/// A directory with bundles, and a database to come.
-struct Scene(TempDir);
 
 impl Scene {
-    fn new() -> Self {
-        let scene = Self(TempDir::new().unwrap());
-        scene.shell(
-            "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout ca.key -out ca.pem -days 900 \
-             -subj '/O=Ex/CN=Test CA' -addext basicConstraints=critical,CA:true -addext keyUsage=critical,keyCertSign\n\
-             for name in left right; do\n\
-             openssl req -newkey rsa:2048 -nodes -keyout $name.key -out $name.csr -subj /O=Ex/CN=$name\n\
-             echo subjectAltName=DNS:$name.example.org > $name.ext\n\
-             openssl x509 -req -in $name.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 90 -extfile $name.ext -out $name.pem\n\
-             openssl pkcs12 -export -in $name.pem -inkey $name.key -certfile ca.pem -name other -out $name.p12 -passout pass:\n\
-             done",
-        );
-        scene
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.0.path().join(name)
-    }
-
-    fn shell(&self, script: &str) -> Output {
-        let output = Command::new("sh")
-            .args(["-ec", script])
-            .current_dir(self.0.path())
-            .output()
-            .unwrap();
-        assert!(
-            output.status.success(),
-            "{}",
-            String::from_utf8_lossy(&output.stderr)
-        );
-        output
-    }
-
     fn cert(&self, arguments: &[&str]) -> (i32, String, String) {
-        let (action, rest) = arguments.split_first().unwrap();
-        let mut command = Command::new(BINARY);
-        command
-            .args(["cert", action])
-            .args(rest)
-            .current_dir(self.0.path());
-        if *action != "bundle" {
-            command.args(["--nssdir", "nss"]);
+        let mut all = [&["cert"], arguments].concat();
+        if arguments.first() != Some(&"bundle") {
+            all.extend(["--nssdir", "nss"]);
         }
-        let output = command
-            .env("DBUS_SYSTEM_BUS_ADDRESS", "unix:path=/nonexistent/bus")
-            .output()
-            .unwrap();
+        let (status, stdout, stderr) = self.run(&all);
         // Ninety of them within the very second in which the certificate was made.
-        let text = |bytes: Vec<u8>| {
-            String::from_utf8(bytes)
-                .unwrap()
-                .replace("in 90 days", "in 89 days")
-        };
-        (
-            output.status.code().unwrap(),
-            text(output.stdout),
-            text(output.stderr),
-        )
+        let text = |text: String| text.replace("in 90 days", "in 89 days");
+        (status, text(stdout), text(stderr))
     }
 
     fn json(&self, arguments: &[&str]) -> Value {
         let (_, stdout, stderr) = self.cert(arguments);
         serde_json::from_str(&stdout).unwrap_or_else(|error| panic!("{error}: {stdout} {stderr}"))
-    }
-
-    fn listed(&self) -> String {
-        let dir = format!("sql:{}", self.path("nss").display());
-        let output = Command::new("certutil")
-            .args(["-L", "-d", &dir])
-            .output()
-            .unwrap();
-        String::from_utf8(output.stdout).unwrap()
     }
 }
 
