@@ -40,6 +40,8 @@ pub enum Command {
     Status(Status),
     /// Bring certificates into libreswan's database, look at them, take them out
     Cert(crate::command::cert::Cert),
+    /// Write what brings certificates to the nodes of a cluster
+    Render(crate::command::render::Render),
     /// Make what was applied with --no-commit last
     Commit,
     /// Undo what was applied with --no-commit

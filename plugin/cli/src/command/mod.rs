@@ -7,6 +7,7 @@ mod diff;
 mod export;
 mod import;
 mod progress;
+pub mod render;
 mod selected;
 mod show;
 mod status;
@@ -81,6 +82,7 @@ pub async fn run(args: Args) -> Result<ExitCode, Fault> {
         Command::Show(arguments) => show::run(&arguments).await?,
         Command::Commit => transaction::end(End::Commit).await?,
         Command::Rollback => transaction::end(End::Rollback).await?,
+        Command::Render(arguments) => render::run(&arguments)?,
         Command::Cert(arguments) => return cert::run(arguments).await,
     }
     Ok(ExitCode::SUCCESS)

@@ -1,6 +1,8 @@
 //! Bundles, and the command among them, for the tests of commands that read bundles.
 
-#![allow(unreachable_pub, clippy::unwrap_used)]
+#![allow(dead_code, unreachable_pub, clippy::unwrap_used)]
+
+pub mod rendered;
 
 use std::{
     path::PathBuf,
