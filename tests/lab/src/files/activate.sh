@@ -4,7 +4,10 @@ systemctl daemon-reload
 systemctl reload dbus.service
 for unit in /usr/lib/systemd/system/nmstate-ipsec*; do
     if [ -e "$unit" ] && grep -q '^\[Install\]' "$unit"; then
-        systemctl enable --quiet "${unit##*/}"
+        case $unit in
+            *.path) systemctl enable --now --quiet "${unit##*/}" ;;
+            *) systemctl enable --quiet "${unit##*/}" ;;
+        esac
     fi
 done
 # NetworkManager reads the descriptions of its VPN plugins when it starts, and only then.

@@ -90,6 +90,9 @@ async fn ask_daemon(request: &Request) -> Result<Option<Reply>, Fault> {
             .map(Some)
             .map_err(|error| failed(&error)),
         Err(zbus::Error::MethodError(name, ..)) if name.ends_with(".ServiceUnknown") => Ok(None),
+        Err(zbus::Error::MethodError(name, ..)) if name.ends_with(".AccessDenied") => Err(Fault::Failed(
+            "failed to reach libreswan's certificates: nmstate-ipsecd lets root alone work on them; run this as root".to_owned(),
+        )),
         Err(error) => Err(failed(&error)),
     }
 }

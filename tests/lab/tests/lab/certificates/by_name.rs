@@ -60,7 +60,7 @@ fn private_profiles_get_nothing(world: &World) -> Result<()> {
          mkdir -p /etc/nmstate-ipsec; echo 'alice left_server' >/etc/nmstate-ipsec/private-certificates
          nmcli connection add type vpn con-name {INTERFACE} vpn-type libreswan connection.permissions user:alice \\
              vpn.data 'left=192.0.2.251,leftid=%fromcert,leftcert=left_server,leftrsasigkey=%cert,right=192.0.2.252,rightid=%fromcert,rightrsasigkey=%cert,ikev2=insist,leftmodecfgclient=no'
-         runuser -u alice -- nmcli --wait 60 connection up {INTERFACE}"
+         nmcli --wait 60 connection up {INTERFACE}"
     );
     let output = left.shell(&script).output()?;
     ensure!(

@@ -91,7 +91,7 @@ fn nobody_else(left: Host<'_>) -> Result<()> {
     );
     let refused = left.shell("runuser -u bob -- nmstate-ipsec cert list").output()?;
     ensure!(
-        refused.status != 0 && said(&refused).contains("denied"),
+        refused.status != 0 && said(&refused).contains("run this as root"),
         "{}",
         said(&refused)
     );
