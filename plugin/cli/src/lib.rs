@@ -17,3 +17,4 @@ mod profiles;
 mod report;
 mod terminal;
 mod transaction;
+mod unchanged;

@@ -125,6 +125,10 @@ pub trait SettingsConnection {
 
     /// Deletes it.
     fn delete(&self) -> zbus::Result<()>;
+
+    /// `NM_SETTINGS_CONNECTION_FLAG_*`: unsaved, generated, volatile, external; 0 for a profile that somebody stored.
+    #[zbus(property(emits_changed_signal = "false"))]
+    fn flags(&self) -> zbus::Result<u32>;
 }
 
 /// `org.freedesktop.NetworkManager.Connection.Active`: one profile that is active, or on its way up or down.

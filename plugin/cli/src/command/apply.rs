@@ -12,7 +12,7 @@ use crate::{
     daemon, declarations,
     difference::{self, Difference},
     document::Document,
-    report, transaction,
+    report, transaction, unchanged,
 };
 
 pub(super) async fn run(arguments: Apply) -> Result<(), Fault> {
@@ -76,6 +76,10 @@ async fn one(
         require_established: arguments.require_established,
         verify: !arguments.no_verify,
         dry_run: false,
+    };
+    let other = match other {
+        Some(state) if unchanged::is_there(&state).await => None,
+        other => other,
     };
     let declarations = declarations::of(&document.state);
     progress.sending(&declarations);

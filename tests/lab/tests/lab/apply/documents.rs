@@ -276,7 +276,34 @@ pub(crate) fn mixed(world: &World) -> Result<()> {
     common::is_encrypted(world)?;
     nothing_is_open(left)?;
 
+    // Nobody is asked to do what is done already: not even a checkpoint is made.
     let spis = left.spis()?;
+    let checkpoints = || -> Result<usize> {
+        let log = left
+            .command(["journalctl", "-b", "-u", "NetworkManager", "-o", "cat"])
+            .run()?;
+        Ok(log.matches("op=\"checkpoint-create\"").count())
+    };
+    let before = checkpoints()?;
+    ensure!(before > 0, "NetworkManager does not tell of its checkpoints");
+    applied(left, &format!("{PSK_DOCUMENT}{bridge}"), &[])?;
+    ensure!(
+        before == checkpoints()? && spis == left.spis()?,
+        "the same document again has done something"
+    );
+    // A profile that would be gone after a reboot is not what was declared.
+    left.shell("nmcli connection modify --temporary lab-bridge connection.autoconnect yes")
+        .run()?;
+    applied(left, &format!("{PSK_DOCUMENT}{bridge}"), &[])?;
+    ensure!(
+        before < checkpoints()?,
+        "a profile that does not last was taken for what was declared"
+    );
+    ensure!(
+        spis == left.spis()?,
+        "another interface's profile has changed the SAs"
+    );
+
     let base = "interfaces: [{name: net0, type: ethernet, state: up, mtu: 1400, ipv4: {enabled: true, dhcp: false, \
                 address: [{ip: 192.0.2.251, prefix-length: 24}]}}]";
     let said = applied(left, base, &[])?;
