@@ -1,6 +1,8 @@
 //! `cargo xtask bench`: what ours costs, and how it compares with plain libreswan, the limit of what is possible.
 
+mod certificates;
 mod crowd;
+mod documents;
 mod guest;
 mod native;
 mod process;
@@ -27,6 +29,8 @@ pub(crate) struct What {
 pub(crate) fn run(image: Image, runs: usize, what: What) -> Result<ExitCode> {
     if !what.transactions {
         native::run()?;
+        documents::run()?;
+        certificates::run()?;
         println!();
     }
     if !what.native && !what.transactions {

@@ -20,6 +20,11 @@ pub(super) fn memory(id: u32) -> Result<Memory> {
     })
 }
 
+/// The most memory that the process `id` has had resident so far, in kilobytes.
+pub(super) fn most_memory(id: u32) -> Result<u64> {
+    field(&read(id, "status")?, "VmHWM:")
+}
+
 /// How often the process `id` went to sleep by itself, which is how often it was woken.
 pub(super) fn wakeups(id: u32) -> Result<u64> {
     field(&read(id, "status")?, "voluntary_ctxt_switches:")
