@@ -192,16 +192,10 @@ impl Certificates {
         if let Some(known) = self.remembered(stamp) {
             return known.get(nickname).copied();
         }
-        let asked = self.ask(json!({ "do": "list" }).to_string());
-        let answer = match tokio::time::timeout(PATIENCE, asked).await {
-            Ok(Ok(answer)) => answer,
-            Ok(Err(error)) => {
-                tracing::warn!("failed to list the certificates: {error}");
-                return None;
-            }
-            Err(_) => return None,
-        };
-        let listed = read(&answer)?.listed?;
+        let listed = self.list().await.unwrap_or_else(|why| {
+            tracing::warn!("until when certificates are valid is not known: {why}");
+            Vec::new()
+        });
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         known.validity.clear();
         for Listed {
@@ -217,8 +211,20 @@ impl Certificates {
             // Of several with one nickname NSS takes the newest, which is listed first.
             known.validity.entry(nickname).or_insert(validity);
         }
+        // Also of a failure: whoever looks next is not to wait for the same.
         known.stamp = Some(stamp);
         known.validity.get(nickname).copied()
+    }
+
+    /// What is in the database, or why that is not known.
+    async fn list(&self) -> Result<Vec<Listed>, String> {
+        let asked = self.ask(json!({ "do": "list" }).to_string());
+        let answer = tokio::time::timeout(PATIENCE, asked)
+            .await
+            .map_err(|_| format!("listing them takes longer than {} s", PATIENCE.as_secs()))?
+            .map_err(|error| error.to_string())?;
+        let listed = read(&answer).and_then(|answer| answer.listed);
+        listed.ok_or_else(|| "the database cannot be listed; see 'nmstate-ipsec cert list'".to_owned())
     }
 
     fn remembered(&self, stamp: Stamp) -> Option<HashMap<String, Validity>> {

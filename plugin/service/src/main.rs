@@ -55,11 +55,13 @@ async fn serve(arguments: &Arguments) -> zbus::Result<()> {
         .cache_properties(CacheProperties::No)
         .build()
         .await?;
-    let mut signals = daemon.inner().receive_all_signals().await?;
-    let mut daemon_owners = daemon.inner().receive_owner_changed().await?;
-    let mut manager_owners = broker
-        .receive_name_owner_changed_with_args(&[(0, "org.freedesktop.NetworkManager")])
-        .await?;
+    // NetworkManager waits: what has no order is asked for at once.
+    let (signals, daemon_owners, manager_owners) = futures_util::join!(
+        daemon.inner().receive_all_signals(),
+        daemon.inner().receive_owner_changed(),
+        broker.receive_name_owner_changed_with_args(&[(0, "org.freedesktop.NetworkManager")]),
+    );
+    let (mut signals, mut daemon_owners, mut manager_owners) = (signals?, daemon_owners?, manager_owners?);
     // The name comes last: whoever finds it finds everything behind it.
     bus::take_name(&broker, &arguments.bus_name).await?;
     bus::wake_daemon(&system).await?;

@@ -73,7 +73,7 @@ pub struct Host {
     /// Whoever is told of the connections.
     pub networkmanager: NetworkManager,
     /// What is being taken down there.
-    pub deactivations: Deactivations,
+    pub deactivations: Arc<Deactivations>,
     /// Rules and routes of connections with a virtual device.
     pub routings: Routings,
     /// Their devices.
@@ -100,7 +100,7 @@ impl Host {
             history: History::default(),
             addresses: watch::Sender::new(()),
             networkmanager: NetworkManager::default(),
-            deactivations: Deactivations::default(),
+            deactivations: Arc::default(),
             routings: Routings::default(),
             devices: Devices::default(),
             certificates: Certificates::default(),
@@ -147,6 +147,11 @@ impl Registry {
     /// Why connections failed lately.
     pub fn history(&self) -> &History {
         &self.host.history
+    }
+
+    /// What NetworkManager's active connections come to.
+    pub fn activations(&self) -> Arc<Deactivations> {
+        self.host.deactivations.clone()
     }
 
     /// The certificates of this host.

@@ -1,7 +1,7 @@
 //! What is done for a connection, each piece a function that ends in a result: the I/O behind
 //! [`super::machine`].
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use nmstate_ipsec_core::{
     connection::{ConnectMode, Connection, Family, Nickname, Selectors, Subnet},
@@ -20,7 +20,7 @@ use crate::{
         outcome::Initiated,
         status::{EstablishedSa, Status},
     },
-    nss, resolve, secrets_file, systemd,
+    networkmanager, nss, resolve, secrets_file, systemd,
 };
 
 /// NetworkManager gives up after `vpn.timeout`; giving up this much earlier lets the reason reach it.
@@ -85,7 +85,7 @@ pub(super) async fn adopt(host: &Host, profile: &Profile) -> Option<(ResolvedEnd
 }
 
 /// pluto's status, however long it hangs: that it does not answer says nothing of its connections.
-async fn status(host: &Host) -> Status {
+async fn status(host: &Host) -> Arc<Status> {
     for failed in 1.. {
         match host.libreswan.status().await {
             Ok(status) => return status,
@@ -93,7 +93,7 @@ async fn status(host: &Host) -> Status {
         }
         back_off(failed).await;
     }
-    Status::default()
+    Arc::default()
 }
 
 fn as_reported(name: &PlutoName, verb: &str) -> Option<Updown> {
@@ -183,8 +183,9 @@ pub(super) fn pause(failed: u32) -> Duration {
 
 /// Finds out what can be found out before pluto is asked.
 pub(super) async fn prepare(host: &Host, profile: &Profile) -> Result<ResolvedEnds, Reason> {
-    let (ends, _) = tokio::try_join!(resolve::ends(&profile.connection), host.libreswan.version())?;
-    Ok(ends)
+    let ends = async { tokio::try_join!(resolve::ends(&profile.connection), host.libreswan.version()) };
+    let (prepared, ()) = tokio::join!(ends, networkmanager::wake_dispatcher(&host.bus));
+    Ok(prepared?.0)
 }
 
 /// Hands secret and connection to pluto, which is started if it does not run and `may_start` says so.

@@ -6,11 +6,13 @@
 pub mod addconn;
 pub mod outcome;
 pub mod process;
+mod shared;
 pub mod status;
 pub mod whack;
 
 use std::{
     path::{Path, PathBuf},
+    sync::Arc,
     time::Duration,
 };
 
@@ -20,6 +22,9 @@ use nmstate_ipsec_core::{
     render::LibreswanVersion,
 };
 use tokio::sync::OnceCell;
+
+use shared::Shared;
+use status::Status;
 
 /// Where distributions put whack, addconn and pluto.
 const PROGRAM_DIRS: [&str; 3] = ["/usr/libexec/ipsec", "/usr/lib/ipsec", "/usr/local/libexec/ipsec"];
@@ -35,6 +40,9 @@ const LOCAL_TIME_OUT: Duration = Duration::from_secs(20);
 pub struct Libreswan {
     program_dir: PathBuf,
     version: OnceCell<LibreswanVersion>,
+    listening: Shared<Result<bool, Reason>>,
+    rereading: Shared<Result<(), Reason>>,
+    asking: Shared<Result<Arc<Status>, Reason>>,
 }
 
 impl Libreswan {
@@ -52,6 +60,9 @@ impl Libreswan {
         Self {
             program_dir: program_dir.to_owned(),
             version: OnceCell::new(),
+            listening: Shared::default(),
+            rereading: Shared::default(),
+            asking: Shared::default(),
         }
     }
 

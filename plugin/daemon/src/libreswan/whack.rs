@@ -1,6 +1,6 @@
 //! whack: tells a running pluto what to do (`ipsec_pluto(8)`).
 
-use std::{net::IpAddr, time::Duration};
+use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use nmstate_ipsec_core::{
     command::{Command, CommandError},
@@ -31,7 +31,8 @@ impl Libreswan {
     /// # Errors
     /// whack could not be run.
     pub async fn listen(&self) -> Result<bool, Reason> {
-        Ok(self.whack(["--listen"]).run().await.map_err(local)?.succeeded())
+        let listen = async || Ok(self.whack(["--listen"]).run().await.map_err(local)?.succeeded());
+        self.listening.run(listen).await
     }
 
     /// Has pluto read the secrets files again.
@@ -39,8 +40,14 @@ impl Libreswan {
     /// # Errors
     /// whack could not be run.
     pub async fn reread_secrets(&self) -> Result<(), Reason> {
-        self.whack(["--rereadsecrets"]).run().await.map_err(local)?;
-        Ok(())
+        let reread = async || {
+            self.whack(["--rereadsecrets"])
+                .run()
+                .await
+                .map(drop)
+                .map_err(local)
+        };
+        self.rereading.run(reread).await
     }
 
     /// Has pluto negotiate the connection `name` with `peer`, for `time_out` at most.
@@ -96,7 +103,7 @@ impl Libreswan {
     ///
     /// # Errors
     /// whack could not be run, or pluto hangs.
-    pub async fn status(&self) -> Result<Status, Reason> {
+    pub async fn status(&self) -> Result<Arc<Status>, Reason> {
         self.status_within(LOCAL_TIME_OUT).await
     }
 
@@ -104,17 +111,28 @@ impl Libreswan {
     ///
     /// # Errors
     /// As for [`Self::status`].
-    pub async fn status_soon(&self) -> Result<Status, Reason> {
-        self.status_within(SOON).await
+    pub async fn status_soon(&self) -> Result<Arc<Status>, Reason> {
+        let asked = tokio::time::timeout(SOON, self.status_within(SOON)).await;
+        asked.unwrap_or_else(|_| {
+            Err(Reason::Local {
+                detail: "pluto does not say what it has".into(),
+            })
+        })
     }
 
-    async fn status_within(&self, time_out: Duration) -> Result<Status, Reason> {
+    async fn status_within(&self, time_out: Duration) -> Result<Arc<Status>, Reason> {
+        self.asking
+            .run(async || self.ask_for_status(time_out).await)
+            .await
+    }
+
+    async fn ask_for_status(&self, time_out: Duration) -> Result<Arc<Status>, Reason> {
         let whack = self
             .program("whack", time_out)
             .args(["--status"])
             .keep(STATUS_LIMIT);
         let output = whack.run().await.map_err(local)?;
-        Ok(Status::read(&output.stdout))
+        Ok(Arc::new(Status::read(&output.stdout)))
     }
 
     /// Takes the connection `name` and its SAs out of pluto; one that pluto does not know is gone already.

@@ -12,6 +12,7 @@ use std::{
 
 use futures_util::{StreamExt, TryStreamExt, stream::FuturesUnordered};
 use nmstate_ipsec_core::networkmanager::{self, ActiveConnectionProxy};
+use tokio::sync::{broadcast, watch};
 use zbus::{
     Connection, MatchRule, MessageStream,
     message::Type,
@@ -21,9 +22,30 @@ use zbus::{
 
 use super::{ACTIVATED, ACTIVATING, DEACTIVATING};
 
-/// What NetworkManager is taking down.
-#[derive(Debug, Default)]
-pub struct Deactivations(Mutex<Known>);
+/// Most changes that somebody who listens may be behind with.
+const BACKLOG: usize = 1024;
+
+/// A change of an active connection: which one, and its state and the reason, `NM_ACTIVE_CONNECTION_STATE_*`.
+pub type Change = (OwnedObjectPath, u32, u32);
+
+/// What NetworkManager is taking down; also tells the changes of all active connections to whoever waits for some.
+#[derive(Debug)]
+pub struct Deactivations {
+    known: Mutex<Known>,
+    changes: broadcast::Sender<Change>,
+    /// Whether NetworkManager is listened to.
+    listens: watch::Sender<bool>,
+}
+
+impl Default for Deactivations {
+    fn default() -> Self {
+        Self {
+            known: Mutex::default(),
+            changes: broadcast::Sender::new(BACKLOG),
+            listens: watch::Sender::new(false),
+        }
+    }
+}
 
 #[derive(Debug, Default)]
 struct Known {
@@ -36,8 +58,16 @@ struct Known {
 impl Deactivations {
     /// Whether NetworkManager is taking the connection down.
     pub fn includes(&self, uuid: &str) -> bool {
-        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         known.leaving.values().flatten().any(|leaving| leaving == uuid)
+    }
+
+    /// The changes of active connections from now on. One subscription on the bus serves all who wait.
+    pub async fn changes(&self) -> broadcast::Receiver<Change> {
+        let mut listens = self.listens.subscribe();
+        // It lives as long as this does.
+        let _ = listens.wait_for(|listens| *listens).await;
+        self.changes.subscribe()
     }
 
     /// Listens to NetworkManager, and asks again for the deactivation of connections that it has forgotten, of those
@@ -53,6 +83,7 @@ impl Deactivations {
             .member("StateChanged")?
             .build();
         let mut changes = MessageStream::for_match_rule(rule, bus, None).await?;
+        self.listens.send_replace(true);
         // The stream is never left unread: what it has no room for any more stops all that comes from the bus.
         let mut asking = FuturesUnordered::new();
         loop {
@@ -65,9 +96,11 @@ impl Deactivations {
             let (Some(path), Some(sender)) = (header.path(), header.sender()) else {
                 continue;
             };
-            let Ok((state, _reason)) = change.body().deserialize::<(u32, u32)>() else {
+            let Ok((state, reason)) = change.body().deserialize::<(u32, u32)>() else {
                 continue;
             };
+            // Mostly nobody waits.
+            let _ = self.changes.send((path.to_owned().into(), state, reason));
             let is_forgotten = self.changed(path, &sender.to_owned().into(), state);
             if state == DEACTIVATING || is_forgotten {
                 asking.push(self.follow(bus, path.to_owned(), is_forgotten, &is_ours));
@@ -99,7 +132,7 @@ impl Deactivations {
 
     /// Keeps in mind what `sender` says of an active connection. Whether it is activated although it was to be down.
     fn changed(&self, path: &ObjectPath<'_>, sender: &OwnedUniqueName, state: u32) -> bool {
-        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         if known.networkmanager.as_ref() != Some(sender) {
             *known = Known {
                 networkmanager: Some(sender.clone()),
@@ -114,7 +147,7 @@ impl Deactivations {
     }
 
     fn identify(&self, path: &ObjectPath<'_>, uuid: String) {
-        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(leaving) = known.leaving.get_mut(path) {
             *leaving = Some(uuid);
         }

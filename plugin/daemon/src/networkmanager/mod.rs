@@ -8,7 +8,7 @@ use std::{
 };
 
 use nmstate_ipsec_core::{ip_config::NetworkConfig, networkmanager::manager};
-use zbus::Connection;
+use zbus::{Connection, proxy::CacheProperties};
 
 /// The first release seen to accept routes without an address; 1.42 was seen to refuse them, and with them
 /// the connection ("no valid IP address/prefix").
@@ -22,6 +22,31 @@ pub(crate) const ACTIVATING: u32 = 1;
 pub(crate) const ACTIVATED: u32 = 2;
 pub(crate) const DEACTIVATING: u32 = 3;
 pub(crate) const DEACTIVATED: u32 = 4;
+
+/// What runs NetworkManager's dispatcher scripts, and leaves the bus when there have been none for a while.
+const DISPATCHER: &str = "org.freedesktop.nm_dispatcher";
+
+/// The bus, which starts services; nobody waits for that.
+#[zbus::proxy(
+    interface = "org.freedesktop.DBus",
+    default_service = "org.freedesktop.DBus",
+    default_path = "/org/freedesktop/DBus",
+    gen_blocking = false
+)]
+trait Starter {
+    #[zbus(no_reply)]
+    fn start_service_by_name(&self, name: &str, flags: u32) -> zbus::Result<()>;
+}
+
+/// Has the dispatcher started while pluto negotiates: NetworkManager waits for its `vpn-pre-up` scripts before it calls a
+/// connection activated, and until then for the dispatcher itself. Where there is none, nothing happens.
+pub(crate) async fn wake_dispatcher(bus: &Connection) {
+    let starter = StarterProxy::builder(bus).cache_properties(CacheProperties::No);
+    let woken = async { starter.build().await?.start_service_by_name(DISPATCHER, 0).await };
+    if let Err(error) = woken.await {
+        tracing::debug!("failed to have NetworkManager's dispatcher started: {error}");
+    }
+}
 
 /// The NetworkManager of this host. Its release is asked for while there is something else to wait for: when a
 /// connection has come up, NetworkManager is busy with it.

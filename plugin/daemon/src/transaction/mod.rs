@@ -20,7 +20,7 @@ use nmstate_ipsec_core::daemon_api::{Applied, ApplyOptions, Declaration, Outcome
 use tokio::sync::{Mutex, OwnedMutexGuard};
 use zbus::{Connection, zvariant::OwnedObjectPath};
 
-use crate::{client::Client, connection::Registry};
+use crate::{client::Client, connection::Registry, networkmanager};
 use begin::Begun;
 use journal::{Entry, Journal, Record};
 use profiles::Profiles;
@@ -72,8 +72,8 @@ impl Transactions {
     /// No transaction yet; the journal is in `state_dir`.
     pub fn new(registry: Arc<Registry>, bus: Connection, state_dir: &Path) -> Self {
         Self {
+            profiles: Profiles::new(bus, registry.activations()),
             registry,
-            profiles: Profiles::new(bus),
             journal: Journal::new(state_dir),
             retries: Retries::default(),
             turn: Arc::default(),
@@ -143,6 +143,10 @@ impl Transactions {
         declarations: Vec<Declaration>,
         client: &Client,
     ) -> Result<Applied, TransactionError> {
+        if !options.dry_run && declarations.iter().any(|declared| declared.state == "up") {
+            let bus = self.profiles.bus.clone();
+            tokio::spawn(async move { networkmanager::wake_dispatcher(&bus).await });
+        }
         let prepared = self.prepared_by(client).await;
         let (_turn, base) = match prepared {
             Some(Prepared { turn, mut record, .. }) => {
@@ -234,7 +238,12 @@ impl Transactions {
         let (Ok(manager), Ok(path)) = (self.profiles.manager().await, path) else {
             return;
         };
+        // One of our own was made a moment ago.
+        let mut is_fresh = record.is_own_checkpoint;
         loop {
+            if std::mem::take(&mut is_fresh) {
+                tokio::time::sleep(Duration::from_secs(u64::from(time_out(options)) / 2)).await;
+            }
             if let Err(error) = manager
                 .checkpoint_adjust_rollback_timeout(&path, time_out(options))
                 .await

@@ -17,6 +17,7 @@ use nmstate_ipsec_core::{
     plan::Stored,
     profile::Settings,
 };
+use tokio::sync::broadcast;
 use zbus::{
     Connection,
     fdo::{DBusProxy, NameOwnerChanged},
@@ -24,11 +25,17 @@ use zbus::{
     zvariant::{ObjectPath, OwnedObjectPath},
 };
 
-use crate::networkmanager::{ACTIVATED, DEACTIVATED};
+use crate::networkmanager::{
+    ACTIVATED, DEACTIVATED,
+    deactivation::{Change, Deactivations},
+};
 
 /// `NM_SETTINGS_UPDATE2_FLAG_TO_DISK`, which means the same for `AddConnection2`; and no autoconnect by that.
 const TO_DISK: u32 = 0x1;
 const BLOCK_AUTOCONNECT: u32 = 0x20;
+
+/// How profiles are stored.
+const STORED: u32 = TO_DISK | BLOCK_AUTOCONNECT;
 
 /// `NM_ACTIVE_CONNECTION_STATE_REASON_USER_DISCONNECTED`
 const BY_THE_USER: u32 = 2;
@@ -61,6 +68,7 @@ pub(super) enum Ended {
 pub(super) struct Profiles {
     pub(super) bus: Connection,
     known: Arc<Mutex<Known>>,
+    activity: Arc<Deactivations>,
 }
 
 /// What does not change of active connections, so that very many of them are not asked each time.
@@ -76,14 +84,14 @@ struct Known {
 struct Running {
     uuid: String,
     path: OwnedObjectPath,
-    active: ActiveConnectionProxy<'static>,
 }
 
 impl Profiles {
     /// Those of the NetworkManager on `bus`.
-    pub(super) fn new(bus: Connection) -> Self {
+    pub(super) fn new(bus: Connection, activity: Arc<Deactivations>) -> Self {
         Self {
             bus,
+            activity,
             known: Arc::default(),
         }
     }
@@ -98,8 +106,8 @@ impl Profiles {
             .cache_properties(CacheProperties::No)
             .build()
             .await?;
-        let vpns = self.vpns().await?;
-        let mut asked = stream::iter(settings.list_connections().await?)
+        let (vpns, all) = tokio::try_join!(self.vpns(), settings.list_connections())?;
+        let mut asked = stream::iter(all)
             .map(async |path| {
                 let profile: SettingsConnectionProxy<'_> = at(&self.bus, path).await?;
                 // It may have gone since.
@@ -188,21 +196,23 @@ impl Profiles {
         Ok(Some(settings))
     }
 
-    /// Stores a profile, new or in place of the one with its UUID.
-    pub(super) async fn store(&self, uuid: &str, settings: &Settings) -> zbus::Result<()> {
-        let flags = TO_DISK | BLOCK_AUTOCONNECT;
-        match self.profile(uuid).await? {
-            Some(profile) => profile
-                .update2(settings, flags, Dictionary::new())
-                .await
-                .map(drop),
-            None => {
-                let all = SettingsProxy::new(&self.bus).await?;
-                all.add_connection2(settings, flags, Dictionary::new())
-                    .await
-                    .map(drop)
+    /// Stores a profile, new or in place of the one with its UUID, and says where it is.
+    pub(super) async fn store(&self, uuid: &str, settings: &Settings) -> zbus::Result<OwnedObjectPath> {
+        match self.path(uuid).await? {
+            Some(path) => {
+                let profile: SettingsConnectionProxy<'_> = at(&self.bus, path.clone()).await?;
+                profile.update2(settings, STORED, Dictionary::new()).await?;
+                Ok(path)
             }
+            None => self.add(settings).await,
         }
+    }
+
+    /// Stores a profile that is new.
+    pub(super) async fn add(&self, settings: &Settings) -> zbus::Result<OwnedObjectPath> {
+        let all = SettingsProxy::new(&self.bus).await?;
+        let (path, _) = all.add_connection2(settings, STORED, Dictionary::new()).await?;
+        Ok(path)
     }
 
     /// Deletes a profile, after its connection is down; one that is not there is gone already.
@@ -226,22 +236,12 @@ impl Profiles {
 
     /// Takes the connection down and waits until it is.
     pub(super) async fn take_down(&self, uuid: &str) -> zbus::Result<()> {
-        for Running { path, active, .. } in self.activations(uuid).await? {
-            let mut changes = active.receive_state_changed().await?;
+        for Running { path, .. } in self.activations(uuid).await? {
+            let changes = self.activity.changes().await;
             if self.manager().await?.deactivate_connection(&path).await.is_err() {
                 continue;
             }
-            let down = async {
-                // Whatever cannot be asked any more is gone.
-                if !active.state().await.is_ok_and(|state| state != DEACTIVATED) {
-                    return;
-                }
-                while let Some(change) = changes.next().await {
-                    if change.args().is_ok_and(|change| change.state == DEACTIVATED) {
-                        return;
-                    }
-                }
-            };
+            let down = self.state_that(&path, changes, |state| state == DEACTIVATED);
             if tokio::time::timeout(DOWN_TIME_OUT, down).await.is_err() {
                 return Err(zbus::Error::Failure(format!(
                     "NetworkManager did not take it down within {} s",
@@ -252,57 +252,67 @@ impl Profiles {
         Ok(())
     }
 
-    /// Begins to bring the connection up on top of `base`, the name of the device that leads to the peer, if that is
-    /// known and NetworkManager's.
-    pub(super) async fn begin_up(&self, uuid: &str, base: Option<&str>) -> zbus::Result<OwnedObjectPath> {
+    /// Which activation of NetworkManager's the VPN on top of a device is to be brought up on: that of `base`, the name of
+    /// the device that leads to the peer, if it is known and NetworkManager's.
+    pub(super) async fn base(&self, base: Option<&str>) -> Option<OwnedObjectPath> {
+        let device = self.manager().await.ok()?.get_device_by_ip_iface(base?).await;
+        let device: DeviceProxy<'_> = at(&self.bus, device.ok()?).await.ok()?;
+        device.active_connection().await.ok()
+    }
+
+    /// Begins to bring the profile at `path` up on top of the activation `base`.
+    pub(super) async fn begin_up(
+        &self,
+        path: &OwnedObjectPath,
+        base: Option<OwnedObjectPath>,
+    ) -> zbus::Result<OwnedObjectPath> {
         let none = ObjectPath::from_static_str_unchecked("/");
-        let manager = self.manager().await?;
-        let profile = SettingsProxy::new(&self.bus)
+        let base = base.unwrap_or_else(|| none.clone().into());
+        self.manager()
             .await?
-            .get_connection_by_uuid(uuid)
-            .await?;
-        let mut specific = none.clone().into();
-        if let Some(base) = base
-            && let Ok(device) = manager.get_device_by_ip_iface(base).await
-        {
-            let device: DeviceProxy<'_> = at(&self.bus, device).await?;
-            specific = device.active_connection().await.unwrap_or(specific);
-        }
-        manager.activate_connection(&profile, &none, &specific).await
+            .activate_connection(path, &none, &base)
+            .await
     }
 
     /// Waits until the activation is over, which it also is when NetworkManager is another one.
     pub(super) async fn end_of(&self, activation: &OwnedObjectPath) -> zbus::Result<Ended> {
-        let active: ActiveConnectionProxy<'_> = at(&self.bus, activation.clone()).await?;
-        // Usual where nothing changes, and then there is nothing to listen to.
-        if active.state().await.is_ok_and(|state| state == ACTIVATED) {
-            return Ok(Ended::Up);
-        }
+        let changes = self.activity.changes().await;
         let mut came = Box::pin(self.networkmanager_comes().await?);
+        let is_over = |state| matches!(state, ACTIVATED | DEACTIVATED);
         tokio::select! {
-            ended = self.end_told(activation) => ended,
+            ended = self.state_that(activation, changes, is_over) => Ok(match ended {
+                (ACTIVATED, _) => Ended::Up,
+                (_, BY_THE_USER) => Ended::ByTheUser,
+                _ => Ended::Failed,
+            }),
             Some(()) = came.next() => Ok(Ended::Failed),
         }
     }
 
-    async fn end_told(&self, activation: &OwnedObjectPath) -> zbus::Result<Ended> {
-        let active: ActiveConnectionProxy<'_> = at(&self.bus, activation.clone()).await?;
-        let mut changes = active.receive_state_changed().await?;
-        match active.state().await {
-            Ok(ACTIVATED) => return Ok(Ended::Up),
-            Ok(DEACTIVATED) | Err(_) => return Ok(Ended::Failed),
-            Ok(_) => {}
-        }
-        while let Some(change) = changes.next().await {
-            let change = change.args()?;
-            match (change.state, change.reason) {
-                (ACTIVATED, _) => return Ok(Ended::Up),
-                (DEACTIVATED, BY_THE_USER) => return Ok(Ended::ByTheUser),
-                (DEACTIVATED, _) => return Ok(Ended::Failed),
-                _ => {}
+    /// The next state of an active connection, the one that it has included, that `is_wanted`, and the reason. One that
+    /// cannot be asked any more is deactivated.
+    async fn state_that(
+        &self,
+        path: &OwnedObjectPath,
+        mut changes: broadcast::Receiver<Change>,
+        is_wanted: impl Fn(u32) -> bool,
+    ) -> (u32, u32) {
+        loop {
+            let active = at::<ActiveConnectionProxy<'_>>(&self.bus, path.clone()).await;
+            let state = match active {
+                Ok(active) => active.state().await.unwrap_or(DEACTIVATED),
+                Err(_) => DEACTIVATED,
+            };
+            if is_wanted(state) {
+                return (state, 0);
+            }
+            // When too many have come to keep all, it is asked again.
+            while let Ok((changed, state, reason)) = changes.recv().await {
+                if changed == *path && is_wanted(state) {
+                    return (state, reason);
+                }
             }
         }
-        Ok(Ended::Failed)
     }
 
     /// The activation of the profile, if there is one.
@@ -328,7 +338,7 @@ impl Profiles {
             // One that cannot be asked any more has gone meanwhile.
             if active.state().await.is_ok_and(|state| state <= ACTIVATED) {
                 let (uuid, path) = (uuid.clone(), path.clone());
-                found.push(Running { uuid, path, active });
+                found.push(Running { uuid, path });
             }
         }
         Ok(found)
@@ -375,9 +385,17 @@ impl Profiles {
     }
 
     async fn profile(&self, uuid: &str) -> zbus::Result<Option<SettingsConnectionProxy<'static>>> {
+        match self.path(uuid).await? {
+            Some(path) => at(&self.bus, path).await.map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// Where the profile is, if there is one.
+    pub(super) async fn path(&self, uuid: &str) -> zbus::Result<Option<OwnedObjectPath>> {
         let all = SettingsProxy::new(&self.bus).await?;
         match all.get_connection_by_uuid(uuid).await {
-            Ok(path) => at(&self.bus, path).await.map(Some),
+            Ok(path) => Ok(Some(path)),
             Err(zbus::Error::MethodError(name, ..)) if name.ends_with(".InvalidConnection") => Ok(None),
             Err(error) => Err(error),
         }

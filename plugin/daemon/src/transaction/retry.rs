@@ -105,8 +105,13 @@ async fn one(profiles: &Profiles, uuid: &str) -> zbus::Result<Option<Ended>> {
             let Some(settings) = profiles.find(uuid).await? else {
                 return Ok(None);
             };
+            let Some(path) = profiles.path(uuid).await? else {
+                return Ok(None);
+            };
             let base = base::device(&settings).await;
-            profiles.begin_up(uuid, base.as_deref()).await?
+            profiles
+                .begin_up(&path, profiles.base(base.as_deref()).await)
+                .await?
         }
     };
     profiles.end_of(&activation).await.map(Some)

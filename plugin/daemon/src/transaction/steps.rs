@@ -121,26 +121,48 @@ impl Work<'_> {
         match (self.step.action, &self.step.after) {
             (Action::TakeDown, _) => profiles.take_down(uuid).await.map(|()| Came::is("down")),
             (Action::Remove, _) => profiles.delete(uuid).await.map(|()| Came::is("absent")),
-            (Action::Create | Action::Modify, Some(after)) => {
-                profiles.store(uuid, after).await?;
-                profiles.begin_down(uuid).await?;
-                self.up().await
+            (Action::Create, Some(after)) => {
+                let (path, base) = tokio::join!(profiles.add(after), self.base());
+                self.up(&path?, base).await
+            }
+            (Action::Modify, Some(after)) => {
+                let changed = async {
+                    let path = profiles.store(uuid, after).await?;
+                    profiles.begin_down(uuid).await.map(|()| path)
+                };
+                let (path, base) = tokio::join!(changed, self.base());
+                self.up(&path?, base).await
             }
             (Action::Keep, _) => match profiles.activation(uuid).await? {
                 Some(activation) => self.wait(&activation, now()).await,
-                None => self.up().await,
+                None => self.again().await,
             },
-            _ => self.up().await,
+            _ => self.again().await,
         }
     }
 
-    async fn up(&self) -> zbus::Result<Came> {
+    /// Brings up what is stored already.
+    async fn again(&self) -> zbus::Result<Came> {
+        let (path, base) = tokio::join!(self.profiles.path(&self.step.uuid), self.base());
+        match path? {
+            Some(path) => self.up(&path, base).await,
+            None => Ok(Came::because(
+                "failed",
+                NETWORKMANAGER,
+                "somebody has deleted its profile meanwhile",
+            )),
+        }
+    }
+
+    /// The activation on top of which the connection is to be brought up.
+    async fn base(&self) -> Option<OwnedObjectPath> {
+        let device = base::device(self.step.after.as_ref()?).await;
+        self.profiles.base(device.as_deref()).await
+    }
+
+    async fn up(&self, path: &OwnedObjectPath, base: Option<OwnedObjectPath>) -> zbus::Result<Came> {
         let since = now();
-        let base = match &self.step.after {
-            Some(settings) => base::device(settings).await,
-            None => None,
-        };
-        let activation = self.profiles.begin_up(&self.step.uuid, base.as_deref()).await?;
+        let activation = self.profiles.begin_up(path, base).await?;
         self.wait(&activation, since).await
     }
 

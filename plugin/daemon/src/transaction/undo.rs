@@ -55,6 +55,12 @@ pub(super) async fn end_checkpoint(
     rolls_back: bool,
 ) -> zbus::Result<()> {
     let manager = profiles.manager().await?;
+    if !rolls_back
+        && let Ok(path) = ObjectPath::try_from(record.checkpoint.as_str())
+        && manager.checkpoint_destroy(&path).await.is_ok()
+    {
+        return Ok(());
+    }
     for checkpoint in profiles.checkpoints().await? {
         let is_ours = if record.is_prepared && record.checkpoint.is_empty() {
             !record.known.contains(&checkpoint)
