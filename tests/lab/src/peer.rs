@@ -83,6 +83,20 @@ pub fn expect_certificate_at(right: Host<'_>, further: &[&str]) -> Result<()> {
     right.add_connection("peer", &[&CERTIFICATE_PEER, further].concat())
 }
 
+/// The subject of the certificate that left has from the beginning.
+pub const LEFT_SUBJECT: &str = "/O=Example/CN=left.example.org";
+
+/// Issues another certificate for left by the authority of the lab, with a key of its own, into `/etc/lab-pki/<name>.p12`.
+/// It expires in so many days, or did so many days ago.
+///
+/// # Errors
+/// OpenSSL refuses.
+pub fn issue(host: Host<'_>, name: &str, subject: &str, days: i32) -> Result<()> {
+    let issue = host.shell(include_str!("world/files/issue.sh"));
+    let issue = issue.env("NAME", name).env("SUBJECT", subject);
+    issue.env("DAYS", &days.to_string()).run().map(drop)
+}
+
 /// `transport.yaml` or `tunnel.yaml` with its placeholders filled in.
 ///
 /// # Errors

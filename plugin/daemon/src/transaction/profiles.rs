@@ -78,6 +78,8 @@ struct Known {
     owner: String,
     /// UUIDs of VPNs by path; of other connections there is none.
     vpns: HashMap<OwnedObjectPath, Option<String>>,
+    /// Where profiles are, by UUID.
+    profiles: HashMap<String, OwnedObjectPath>,
 }
 
 /// An activation that is up or on its way there.
@@ -109,7 +111,7 @@ impl Profiles {
         let (vpns, all) = tokio::try_join!(self.vpns(), settings.list_connections())?;
         let mut asked = stream::iter(all)
             .map(async |path| {
-                let profile: SettingsConnectionProxy<'_> = at(&self.bus, path).await?;
+                let profile: SettingsConnectionProxy<'_> = at(&self.bus, path.clone()).await?;
                 // It may have gone since.
                 let Ok(mut settings) = profile.get_settings().await else {
                     return Ok(None);
@@ -119,6 +121,7 @@ impl Profiles {
                 }
                 fill_in_secrets(&profile, &mut settings).await?;
                 let uuid = text(&settings, "connection", "uuid");
+                self.remember(uuid, path);
                 let is_active = !self.running(&vpns, |known| known == uuid).await?.is_empty();
                 Ok::<_, zbus::Error>(Some(Stored { settings, is_active }))
             })
@@ -186,6 +189,18 @@ impl Profiles {
         Ok(found)
     }
 
+    /// The profile with the UUID and where it is.
+    pub(super) async fn without_secrets(
+        &self,
+        uuid: &str,
+    ) -> zbus::Result<Option<(OwnedObjectPath, Settings)>> {
+        let Some(path) = self.path(uuid).await? else {
+            return Ok(None);
+        };
+        let profile: SettingsConnectionProxy<'_> = at(&self.bus, path.clone()).await?;
+        Ok(Some((path, profile.get_settings().await?)))
+    }
+
     /// The profile with the UUID, secrets included.
     pub(super) async fn find(&self, uuid: &str) -> zbus::Result<Option<Settings>> {
         let Some(profile) = self.profile(uuid).await? else {
@@ -208,6 +223,11 @@ impl Profiles {
         }
     }
 
+    fn remember(&self, uuid: &str, path: OwnedObjectPath) {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        known.profiles.insert(uuid.to_owned(), path);
+    }
+
     /// Stores a profile that is new.
     pub(super) async fn add(&self, settings: &Settings) -> zbus::Result<OwnedObjectPath> {
         let all = SettingsProxy::new(&self.bus).await?;
@@ -218,6 +238,23 @@ impl Profiles {
     /// Deletes a profile, after its connection is down; one that is not there is gone already.
     pub(super) async fn delete(&self, uuid: &str) -> zbus::Result<()> {
         self.take_down(uuid).await?;
+        let known = {
+            let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+            let path = known.profiles.remove(uuid);
+            path.map(|path| (known.owner.clone(), path))
+        };
+        if let Some((owner, path)) = known {
+            // Another NetworkManager may have something else there, and is not the one that is called.
+            let profile = SettingsConnectionProxy::builder(&self.bus)
+                .destination(owner)?
+                .path(path)?
+                .cache_properties(CacheProperties::No)
+                .build()
+                .await?;
+            if profile.delete().await.is_ok() {
+                return Ok(());
+            }
+        }
         match self.profile(uuid).await? {
             Some(profile) => profile.delete().await,
             None => Ok(()),
@@ -236,12 +273,22 @@ impl Profiles {
 
     /// Takes the connection down and waits until it is.
     pub(super) async fn take_down(&self, uuid: &str) -> zbus::Result<()> {
+        let mut changes = self.activity.changes().await;
         for Running { path, .. } in self.activations(uuid).await? {
-            let changes = self.activity.changes().await;
             if self.manager().await?.deactivate_connection(&path).await.is_err() {
                 continue;
             }
-            let down = self.state_that(&path, changes, |state| state == DEACTIVATED);
+            let down = async {
+                while self
+                    .change(&path, &mut changes, |state| state == DEACTIVATED)
+                    .await
+                    .is_none()
+                {
+                    if self.state(&path).await == DEACTIVATED {
+                        return;
+                    }
+                }
+            };
             if tokio::time::timeout(DOWN_TIME_OUT, down).await.is_err() {
                 return Err(zbus::Error::Failure(format!(
                     "NetworkManager did not take it down within {} s",
@@ -276,11 +323,22 @@ impl Profiles {
 
     /// Waits until the activation is over, which it also is when NetworkManager is another one.
     pub(super) async fn end_of(&self, activation: &OwnedObjectPath) -> zbus::Result<Ended> {
-        let changes = self.activity.changes().await;
+        let mut changes = self.activity.changes().await;
         let mut came = Box::pin(self.networkmanager_comes().await?);
         let is_over = |state| matches!(state, ACTIVATED | DEACTIVATED);
+        let over = async {
+            loop {
+                match self.state(activation).await {
+                    state if is_over(state) => return (state, 0),
+                    _ => {}
+                }
+                if let Some(change) = self.change(activation, &mut changes, is_over).await {
+                    return change;
+                }
+            }
+        };
         tokio::select! {
-            ended = self.state_that(activation, changes, is_over) => Ok(match ended {
+            ended = over => Ok(match ended {
                 (ACTIVATED, _) => Ended::Up,
                 (_, BY_THE_USER) => Ended::ByTheUser,
                 _ => Ended::Failed,
@@ -289,29 +347,41 @@ impl Profiles {
         }
     }
 
-    /// The next state of an active connection, the one that it has included, that `is_wanted`, and the reason. One that
-    /// cannot be asked any more is deactivated.
-    async fn state_that(
+    /// The state of an active connection. One that cannot be asked any more is deactivated.
+    async fn state(&self, path: &OwnedObjectPath) -> u32 {
+        match at::<ActiveConnectionProxy<'_>>(&self.bus, path.clone()).await {
+            Ok(active) => active.state().await.unwrap_or(DEACTIVATED),
+            Err(_) => DEACTIVATED,
+        }
+    }
+
+    /// The next state of an active connection that `is_wanted`, and the reason; nothing if changes were missed, of which
+    /// there have been too many to keep all.
+    async fn change(
         &self,
         path: &OwnedObjectPath,
-        mut changes: broadcast::Receiver<Change>,
+        changes: &mut broadcast::Receiver<Change>,
         is_wanted: impl Fn(u32) -> bool,
-    ) -> (u32, u32) {
+    ) -> Option<(u32, u32)> {
         loop {
-            let active = at::<ActiveConnectionProxy<'_>>(&self.bus, path.clone()).await;
-            let state = match active {
-                Ok(active) => active.state().await.unwrap_or(DEACTIVATED),
-                Err(_) => DEACTIVATED,
-            };
-            if is_wanted(state) {
-                return (state, 0);
+            let (changed, state, reason) = changes.recv().await.ok()?;
+            if changed == *path && is_wanted(state) {
+                return Some((state, reason));
             }
-            // When too many have come to keep all, it is asked again.
-            while let Ok((changed, state, reason)) = changes.recv().await {
-                if changed == *path && is_wanted(state) {
-                    return (state, reason);
-                }
-            }
+        }
+    }
+
+    /// Whether the profile is activated by what it was when profiles were listed last, and nothing else need be asked.
+    pub(super) async fn is_still_up(&self, uuid: &str) -> bool {
+        let path = {
+            let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut vpns = known.vpns.iter();
+            vpns.find(|(_, known)| known.as_deref() == Some(uuid))
+                .map(|(path, _)| path.clone())
+        };
+        match path {
+            Some(path) => self.state(&path).await == ACTIVATED,
+            None => false,
         }
     }
 
@@ -357,7 +427,7 @@ impl Profiles {
             if known.owner != owner {
                 *known = Known {
                     owner,
-                    vpns: HashMap::new(),
+                    ..Known::default()
                 };
             }
             known.vpns.retain(|path, _| paths.contains(path));

@@ -102,10 +102,7 @@ async fn one(profiles: &Profiles, uuid: &str) -> zbus::Result<Option<Ended>> {
     let activation = match profiles.activation(uuid).await? {
         Some(activation) => activation,
         None => {
-            let Some(settings) = profiles.find(uuid).await? else {
-                return Ok(None);
-            };
-            let Some(path) = profiles.path(uuid).await? else {
+            let Some((path, settings)) = profiles.without_secrets(uuid).await? else {
                 return Ok(None);
             };
             let base = base::device(&settings).await;

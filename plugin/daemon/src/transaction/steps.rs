@@ -133,6 +133,7 @@ impl Work<'_> {
                 let (path, base) = tokio::join!(changed, self.base());
                 self.up(&path?, base).await
             }
+            (Action::Keep, _) if profiles.is_still_up(uuid).await => Ok(self.verified().await),
             (Action::Keep, _) => match profiles.activation(uuid).await? {
                 Some(activation) => self.wait(&activation, now()).await,
                 None => self.again().await,

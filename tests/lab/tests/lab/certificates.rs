@@ -3,11 +3,13 @@
 mod boot;
 mod by_name;
 mod command;
+mod machine_config;
 mod renewal;
 
 pub(crate) use boot::cold_boot;
 pub(crate) use by_name::by_name;
 pub(crate) use command::command;
+pub(crate) use machine_config::machine_config;
 pub(crate) use renewal::renewal;
 
 use anyhow::{Context, Result, ensure};
@@ -19,8 +21,6 @@ const PKI_DIR: &str = "/etc/lab-pki";
 
 /// left's database.
 const NSS: &str = "sql:/var/lib/ipsec/nss";
-
-const SUBJECT: &str = "/O=Example/CN=left.example.org";
 
 /// Empties left's database of the certificates that every world begins with.
 fn forget_certificates(left: Host<'_>) -> Result<()> {
@@ -49,17 +49,6 @@ fn listed(left: Host<'_>) -> Result<Vec<String>> {
 fn keys(left: Host<'_>) -> Result<usize> {
     let said = left.command(["certutil", "-K", "-d", NSS]).output()?.stdout;
     Ok(said.lines().filter(|line| line.starts_with('<')).count())
-}
-
-/// Issues another certificate for left into new.p12.
-fn issue(left: Host<'_>, subject: &str, further: &[(&str, &str)]) -> Result<()> {
-    let mut command = left
-        .shell(include_str!("certificates/issue.sh"))
-        .env("SUBJECT", subject);
-    for (name, value) in further {
-        command = command.env(name, value);
-    }
-    command.run().context("issuing a certificate").map(drop)
 }
 
 /// Puts a bundle of the lab into the first directory of certificates, as a whole, under left's nickname.

@@ -123,6 +123,7 @@ const STORIES: &[Story] = &[
     Story::plain("nmstatectl::alone", nmstatectl::alone).only(Image::Trixie),
     Story::of_product("certificates::by_name", certificates::by_name),
     Story::of_product("certificates::command", certificates::command),
+    Story::of_product("certificates::machine_config", certificates::machine_config).only(Image::Trixie),
     Story::of_product("certificates::renewal", certificates::renewal),
     Story::of_pair("certificates::cold_boot", certificates::cold_boot),
     Story::of_product("families::ipv6", families::ipv6),

@@ -15,6 +15,7 @@ use lab::world::{ADDCONN, BusMessage, WHACK, World};
 use super::{
     crowd,
     times::{self, Row, Times},
+    transactions::settle,
 };
 
 /// How long idle processes are looked at.
@@ -22,6 +23,9 @@ const IDLE_SECONDS: u32 = 20;
 
 /// A restart of pluto under emulation, and the negotiation after it.
 const RETURN_LIMIT: Duration = Duration::from_secs(120);
+
+/// How long what was taken down may take to be gone on both hosts.
+const SETTLE_LIMIT: Duration = Duration::from_secs(20);
 
 /// The same connection for libreswan alone, from left's and from right's point of view. left uses our
 /// updown helper, so that libreswan's shell script does not count against it.
@@ -105,7 +109,7 @@ fn ours(world: &World, results: &mut Results) -> Result<()> {
     }
     left.command(["nmcli", "connection", "down", peer::INTERFACE])
         .run()?;
-    settle(world)?;
+    settle(world, SETTLE_LIMIT)?;
     let monitor = world.monitor_bus()?;
     results
         .activate
@@ -116,7 +120,7 @@ fn ours(world: &World, results: &mut Results) -> Result<()> {
     results.activated.add(since_the_call(&messages, is_activation)?);
     results.returned.add(return_of_pluto(world)?);
     results.remove.measure(|| left.apply(&removal))?;
-    settle(world)
+    settle(world, SETTLE_LIMIT)
 }
 
 /// Restarts pluto and returns the time from its listening to the new child SA, by pluto's own log.
@@ -178,17 +182,7 @@ fn plain(world: &World, results: &mut Results) -> Result<()> {
     results
         .plain_delete
         .measure(|| left.whack(["--delete", "--name", "plain"]).run())?;
-    settle(world)
-}
-
-/// Waits until left's kernel is empty and right has no SA, so that no work pays for the one before.
-/// libreswan 4 keeps a trap policy on right for as long as it has the connection.
-fn settle(world: &World) -> Result<()> {
-    world.left().await_empty_kernel()?;
-    let right = world.right();
-    wait_until("right has no SA", Duration::from_secs(20), || {
-        Ok(right.spis()?.is_empty().then_some(()))
-    })
+    settle(world, SETTLE_LIMIT)
 }
 
 /// Memory of our processes, and how often they wake, while one connection is up and nothing happens.

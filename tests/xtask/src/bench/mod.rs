@@ -6,6 +6,7 @@ mod documents;
 mod guest;
 mod native;
 mod process;
+mod renewal;
 mod times;
 mod transactions;
 

@@ -10,7 +10,10 @@ use lab::image::Image;
 use lab::peer;
 use lab::world::{ADDCONN, Host, WHACK, World};
 
-use super::times::{self, Row, Times};
+use super::{
+    renewal,
+    times::{self, Row, Times},
+};
 
 /// How many connections come beside the first one.
 const FURTHER: usize = 10;
@@ -44,6 +47,7 @@ pub(super) fn run(image: Image, runs: usize) -> Result<()> {
     let mut results = Results::default();
     measure(&world, runs, &mut results).map_err(|error| world.explain("bench", error))?;
     report(&world, runs, &results)?;
+    renewal::run(&world, runs).map_err(|error| world.explain("bench", error))?;
     crowds(&world).map_err(|error| world.explain("bench", error))
 }
 
@@ -105,7 +109,7 @@ fn plain_config(count: usize) -> Result<String> {
 }
 
 /// Times `work` by the guest's own clock, so that it does not pay for the way into the guest.
-fn timed(host: Host<'_>, work: &str, stdin: String) -> Result<Duration> {
+pub(super) fn timed(host: Host<'_>, work: &str, stdin: String) -> Result<Duration> {
     let script = format!("set -e; began=$(date +%s%N); {work}; ended=$(date +%s%N); echo $((ended - began))");
     let said = host.shell(&script).stdin(stdin).timeout(PATIENCE).run()?;
     let nanoseconds = said.trim().parse().with_context(|| format!("reading {said:?}"))?;
@@ -133,7 +137,7 @@ fn plain(world: &World, results: &mut Results) -> Result<()> {
         FURTHER + 1
     );
     results.plain_delete.add(timed(left, &delete, String::new())?);
-    settle(world)
+    settle(world, PATIENCE)
 }
 
 /// The connections 1 to `count` as a document, `how` being further lines of each.
@@ -203,7 +207,7 @@ fn ours(world: &World, results: &mut Results) -> Result<()> {
         "there are {spis} SAs after all were applied"
     );
     results.removed.add(apply(world, &removal(FURTHER + 1)?)?);
-    settle(world)
+    settle(world, PATIENCE)
 }
 
 /// A change that the peer refuses: how long it takes in all, and from the verdict until the old tunnel is up again.
@@ -241,10 +245,12 @@ fn return_in(log: &str) -> Option<Duration> {
     Duration::try_from_secs_f64(time(up)? - time(lines.get(failed)?)?).ok()
 }
 
-fn settle(world: &World) -> Result<()> {
+/// Waits until left's kernel is empty and right has no SA, so that no work pays for the one before.
+/// libreswan 4 keeps a trap policy on right for as long as it has the connection.
+pub(super) fn settle(world: &World, patience: Duration) -> Result<()> {
     world.left().await_empty_kernel()?;
     let right = world.right();
-    wait_until("right has no SA", PATIENCE, || {
+    wait_until("right has no SA", patience, || {
         Ok(right.spis()?.is_empty().then_some(()))
     })
 }
@@ -299,7 +305,7 @@ fn crowds(world: &World) -> Result<()> {
             let spis = world.left().spis()?.len();
             ensure!(spis == 2 * count, "there are {spis} SAs of {count} connections");
             apply(world, &removal(count)?)?;
-            settle(world)?;
+            settle(world, PATIENCE)?;
         }
         let (least, longest) = times.range();
         println!(

@@ -7,7 +7,7 @@ use lab::agent::wait_until;
 use lab::peer;
 use lab::world::{LEFT_V4, Pair, RIGHT_V4};
 
-use super::{SUBJECT, ensure_imported, forget_certificates, install, issue};
+use super::{ensure_imported, forget_certificates, install};
 
 const PATIENCE: Duration = Duration::from_secs(240);
 
@@ -64,7 +64,7 @@ pub(crate) fn cold_boot(pair: &Pair) -> Result<()> {
         .context("applying the document")?;
     is_encrypted(pair)?;
     let before = left.spis()?;
-    issue(left, SUBJECT, &[])?;
+    peer::issue(left, "new", peer::LEFT_SUBJECT, 365)?;
     install(left, "new.p12")?;
     wait_until("the connection has other SAs", PATIENCE, || {
         let now = left.spis()?;

@@ -6,7 +6,7 @@ use lab::peer::{self, INTERFACE};
 use lab::world::{Host, RIGHT_V4, World};
 use serde_json::Value;
 
-use super::{NSS, ensure_imported, forget_certificates, issue, listed, said};
+use super::{NSS, ensure_imported, forget_certificates, listed, said};
 use crate::common;
 
 /// Certificates come, are looked at, are used, and go, each by the daemon, which alone can read the files' contents here.
@@ -102,7 +102,7 @@ fn nobody_else(left: Host<'_>) -> Result<()> {
 fn expired(world: &World) -> Result<()> {
     let left = world.left();
     let spis = left.spis()?;
-    issue(left, "/O=Example/CN=old.example.org", &[("DAYS", "-1")])?;
+    peer::issue(left, "new", "/O=Example/CN=old.example.org", -1)?;
     let import = ["nmstate-ipsec", "cert", "import", "/etc/lab-pki/new.p12"];
     let refused = left.command(import).output()?;
     ensure!(

@@ -7,7 +7,7 @@ use lab::agent::wait_until;
 use lab::peer::{self, INTERFACE};
 use lab::world::{LEFT_V4, RIGHT_V4, World};
 
-use super::{SUBJECT, ensure_imported, forget_certificates, install, issue};
+use super::{ensure_imported, forget_certificates, install};
 use crate::common;
 
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -26,14 +26,10 @@ pub(crate) fn renewal(world: &World) -> Result<()> {
         .context("applying the document")?;
     let first = fingerprint(world)?;
 
-    issue(left, SUBJECT, &[])?;
+    peer::issue(left, "new", peer::LEFT_SUBJECT, 365)?;
     let second = renew(world).context("renewing with the same subject")?;
     ensure!(first != second, "the database has the old certificate");
-    issue(
-        left,
-        "/O=Example/OU=renewed/CN=left.example.org",
-        &[("DAYS", "12")],
-    )?;
+    peer::issue(left, "new", "/O=Example/OU=renewed/CN=left.example.org", 12)?;
     let third = renew(world).context("renewing with another subject")?;
     ensure!(second != third, "the database has the old certificate");
     wait_until("right has seen the new certificate", PATIENCE, || {
