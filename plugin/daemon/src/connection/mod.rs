@@ -4,6 +4,7 @@ mod activation;
 mod describe;
 mod holds;
 pub mod machine;
+mod tries;
 mod unload;
 mod verify;
 mod work;
@@ -38,6 +39,7 @@ use crate::{
     systemd,
 };
 use holds::Holds;
+use tries::Tries;
 use worker::{Request, Worker};
 
 /// How long adapters have to register with a daemon that was restarted; they do so when they hear of it.
@@ -82,6 +84,8 @@ pub struct Host {
     pub certificates: Certificates,
     /// What keeps packets from leaving in clear while connections authenticate anew.
     pub holds: Holds,
+    /// When connections are tried that never came up.
+    pub tries: Tries,
     /// Tells the registry of connections of ours that have lost their IKE SA, by their names in pluto.
     pub orphans: broadcast::Sender<String>,
 }
@@ -105,6 +109,7 @@ impl Host {
             devices: Devices::default(),
             certificates: Certificates::default(),
             holds: Holds::default(),
+            tries: Tries::default(),
             orphans: broadcast::Sender::new(ORPHANS),
         }
     }
@@ -157,6 +162,11 @@ impl Registry {
     /// The certificates of this host.
     pub fn certificates(&self) -> &Certificates {
         &self.host.certificates
+    }
+
+    /// When connections are tried that are not up and that nobody but the caller tries.
+    pub fn tries(&self) -> &Tries {
+        &self.host.tries
     }
 
     /// Has every connection that uses one of these certificates authenticate anew.
@@ -316,6 +326,9 @@ impl Registry {
                 && let Some(validity) = self.certificates().validity(&status.certificate).await
             {
                 status.certificate_until = u64::try_from(validity.not_after).unwrap_or_default();
+            }
+            if status.next_try == 0 {
+                status.next_try = self.host.tries.next(&status.uuid);
             }
             let last = failures.iter().rfind(|failure| failure.uuid == status.uuid);
             status.failures.extend(last.cloned());

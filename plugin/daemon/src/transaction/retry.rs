@@ -93,7 +93,7 @@ async fn keep_trying(registry: &Registry, profiles: &Profiles, uuid: &str) {
                 pause = (pause * 2).min(LONGEST_PAUSE);
             }
         }
-        tokio::time::sleep(pause).await;
+        registry.tries().wait(uuid, pause).await;
     }
 }
 

@@ -9,7 +9,10 @@ mod undone;
 
 pub(crate) use documents::{identical, mixed, policies};
 pub(crate) use interrupted::interrupted;
-pub(crate) use killed::{command_at_messages, command_with_others, daemon_at_messages, daemon_at_programs};
+pub(crate) use killed::{
+    command_at_messages, command_with_others, daemon_at_messages, daemon_at_programs,
+    networkmanager_at_messages,
+};
 pub(crate) use power::power_cut;
 pub(crate) use rollout::rollout;
 pub(crate) use undone::undone;

@@ -34,6 +34,12 @@ pub(crate) fn daemon_at_programs(world: &World) -> Result<()> {
     killed(world, "daemon", PROGRAMS, "", Every(4))
 }
 
+/// NetworkManager is killed before messages of its own; systemd starts it again, without its checkpoints and without what
+/// was up.
+pub(crate) fn networkmanager_at_messages(world: &World) -> Result<()> {
+    killed(world, "networkmanager", MESSAGES, "", Every(24))
+}
+
 /// The same with the command: the daemon undoes what it left.
 pub(crate) fn command_at_messages(world: &World) -> Result<()> {
     killed(world, "command", MESSAGES, "", Every(2))

@@ -1,4 +1,4 @@
-# Applies two documents in turns and kills VICTIM (daemon or command) at one of its system calls CALLS while it is at it:
+# Applies two documents in turns and kills VICTIM (daemon, networkmanager or command) at one of its system calls CALLS while it is at it:
 # at the FIRST one, then at each STEP-th after it, until it comes through. Prints a line for each: the number of the call,
 # the command's exit status, and which document the host has after that. It must have one of them as a whole.
 set +e
@@ -40,8 +40,13 @@ await_settled() {
         "$(ip xfrm state | grep -c '^src') SAs, $(nmcli -t -f NAME,STATE connection show --active | tr '\n' ' ')"
 }
 
+case $VICTIM in
+networkmanager) unit=NetworkManager.service ;;
+*) unit=nmstate-ipsecd.service ;;
+esac
+
 main_pid() {
-    systemctl show --property MainPID --value nmstate-ipsecd.service
+    systemctl show --property MainPID --value $unit
 }
 
 apply() {
@@ -62,7 +67,7 @@ for number in $(seq "$FIRST" "$STEP" 1000); do
     wanted=one
     [ $has = two ] || wanted=two
     inject="$CALLS:signal=KILL:when=$number"
-    if [ "$VICTIM" = daemon ]; then
+    if [ "$VICTIM" != command ]; then
         before=$(main_pid)
         strace -o /dev/null -e trace="$CALLS" -e inject="$inject" -p "$before" 2>/run/lab/strace.log &
         tracer=$!
@@ -76,6 +81,11 @@ for number in $(seq "$FIRST" "$STEP" 1000); do
         kill -INT $tracer 2>/dev/null
         wait $tracer
         [ "$before" = "$after" ] && killed=no || killed=yes
+        if [ $VICTIM$killed$status = networkmanageryes0 ]; then
+            # It was killed after the commit. What was up before, a NetworkManager that is started does not bring up.
+            nm-online -s -q --timeout=60
+            apply $wanted
+        fi
     else
         strace -o /dev/null -e trace="$CALLS" -e inject="$inject" \
             nmstate-ipsec apply --timeout 20 "/root/$wanted.yaml" >/run/lab/apply.log 2>&1
@@ -83,15 +93,20 @@ for number in $(seq "$FIRST" "$STEP" 1000); do
         [ $status -ge 128 ] && killed=yes || killed=no
     fi
     await_settled
-    now=$(profile)
-    case "$now" in
-    "${is[one]}") has=one ;;
-    "${is[two]}") has=two ;;
-    *) fail "call $number: the host has neither of the two documents" ;;
-    esac
+    # NetworkManager answers a rollback before the device has come up again as it was.
+    has=
+    for _ in $(seq 100); do
+        case "$(profile)" in
+        "${is[one]}") has=one ;;
+        "${is[two]}") has=two ;;
+        esac
+        [ -z "$has" ] || break
+        sleep 0.2
+    done
+    [ -n "$has" ] || fail "call $number: the host has neither of the two documents"
     [ $status -ne 0 ] || [ $has = $wanted ] || fail "call $number: applied, but it is not there"
     echo "$number $status $has $killed"
-    systemctl reset-failed nmstate-ipsecd.service
+    systemctl reset-failed $unit
     [ $killed = yes ] || break
 done
 [ $killed = no ] || fail "it never came through"
