@@ -8,7 +8,7 @@ use std::{
 
 use nmstate_ipsec_core::connection::Nickname;
 
-use crate::{database::Database, error::Error, import::Imported, request::Files};
+use crate::{database::Database, error::Error, file, import::Imported, request::Files};
 
 /// The directories, the one that comes first the first to be asked.
 pub const DIRS: [&str; 2] = ["/etc/pki/certs", "/etc/nmstate-ipsec/certs"];
@@ -17,9 +17,6 @@ pub const DIRS: [&str; 2] = ["/etc/pki/certs", "/etc/nmstate-ipsec/certs"];
 const AUTHORITY: &str = "ca.pem";
 
 const ENDING: &str = "p12";
-
-/// Bits of a file's mode by which others than its owner could have written it.
-const WRITABLE_BY_OTHERS: u32 = 0o022;
 
 /// Imports the bundle of that nickname from the first of `dirs` that has one.
 ///
@@ -51,9 +48,8 @@ pub struct Found {
 }
 
 /// Imports every bundle of `dirs`, one after the other; a bad one does not keep the others out. Of two of one nickname the
-/// second is refused. Directories that are not there hold none.
-pub async fn import_all(database: &Database, dirs: &[&Path]) -> Vec<Found> {
-    let mut all = Vec::new();
+/// second is refused. Directories that are not there hold none. What came of each is told at once.
+pub async fn import_all(database: &Database, dirs: &[&Path], mut tell: impl AsyncFnMut(Found)) {
     let mut names = Vec::new();
     for dir in dirs {
         let bundles = match bundles(dir) {
@@ -61,10 +57,8 @@ pub async fn import_all(database: &Database, dirs: &[&Path]) -> Vec<Found> {
             Err(error) => {
                 let error = Error::file("unreadable", *dir, format!("cannot be read: {error}"));
                 let done = Err(error);
-                all.push(Found {
-                    path: (*dir).to_owned(),
-                    done,
-                });
+                let path = (*dir).to_owned();
+                tell(Found { path, done }).await;
                 continue;
             }
         };
@@ -83,21 +77,40 @@ pub async fn import_all(database: &Database, dirs: &[&Path]) -> Vec<Found> {
                 None => one(database, &path).await,
             };
             names.push(path.clone());
-            all.push(Found { path, done });
+            tell(Found { path, done }).await;
         }
     }
-    all
 }
 
 /// Imports `bundle` with what is beside it.
 async fn one(database: &Database, bundle: &Path) -> Result<Imported, Error> {
+    is_roots(bundle.parent().unwrap_or(Path::new("/")))?;
     let authority = bundle.with_file_name(AUTHORITY);
-    let authorities: Vec<PathBuf> = authority.exists().then_some(authority).into_iter().collect();
-    for path in authorities.iter().map(PathBuf::as_path).chain([bundle]) {
-        is_roots(path)?;
+    // One that cannot be looked at is there, and a fault.
+    let is_there =
+        !matches!(authority.symlink_metadata(), Err(error) if error.kind() == io::ErrorKind::NotFound);
+    let authorities: Vec<PathBuf> = is_there.then_some(authority).into_iter().collect();
+    Files::of_root(bundle, &authorities)?.import(database).await
+}
+
+/// What tells whether anything in the directories has changed: names, and when each was changed last.
+pub fn state(dirs: &[&Path]) -> Vec<(PathBuf, i64, i64, u64)> {
+    let mut state = Vec::new();
+    for dir in dirs {
+        for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
+            // What goes in between will be missing the next time.
+            if let Ok(metadata) = fs::metadata(entry.path()) {
+                state.push((
+                    entry.path(),
+                    metadata.ctime(),
+                    metadata.ctime_nsec(),
+                    metadata.ino(),
+                ));
+            }
+        }
     }
-    let files = Files::read(bundle, None, None, &authorities, None)?;
-    files.import(database).await
+    state.sort();
+    state
 }
 
 /// The bundles of a directory, by name.
@@ -120,14 +133,9 @@ fn bundles(dir: &Path) -> io::Result<Vec<PathBuf>> {
     Ok(found)
 }
 
-/// Whoever could write the file could have this host take a certificate, or trust an authority.
-fn is_roots(path: &Path) -> Result<(), Error> {
-    let metadata = fs::metadata(path)
-        .map_err(|error| Error::file("unreadable", path, format!("cannot be read: {error}")))?;
-    let is_ours = metadata.uid() == rustix::process::geteuid().as_raw();
-    if is_ours && metadata.mode() & WRITABLE_BY_OTHERS == 0 {
-        return Ok(());
-    }
-    let detail = "can be written by others than root, and is not imported by itself; have root own it ('chown root') and nobody else write it ('chmod go-w')";
-    Err(Error::file("not-roots", path, detail))
+/// Whoever could write the directory could have this host take a certificate, or trust an authority.
+fn is_roots(dir: &Path) -> Result<(), Error> {
+    let metadata = fs::metadata(dir)
+        .map_err(|error| Error::file("unreadable", dir, format!("cannot be read: {error}")))?;
+    file::is_roots(dir, metadata.uid(), metadata.mode())
 }

@@ -7,7 +7,7 @@ use std::{
 };
 
 use nmstate_ipsec_core::{connection::Nickname, secret::Secret};
-use rustix::fs::{FileType, Mode, OFlags, fstat, open};
+use rustix::fs::{FileType, Mode, OFlags, Stat, fstat, open};
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
@@ -15,6 +15,9 @@ use crate::error::Error;
 
 /// No bundle comes near this size; a file that is larger is not one.
 const MAX_FILE: u64 = 1024 * 1024;
+
+/// Bits of a file's mode by which others than its owner could have written it.
+const WRITABLE_BY_OTHERS: u32 = 0o022;
 
 /// Longest password, in bytes.
 const MAX_PASSWORD: u64 = 4096;
@@ -43,6 +46,32 @@ impl InputFile {
             content: read(path)?,
         })
     }
+}
+
+impl InputFile {
+    /// The same of a file that root alone can have written.
+    ///
+    /// # Errors
+    /// Also that others could have.
+    pub(crate) fn of_root(path: &Path) -> Result<Self, Error> {
+        let is_ours = |stat: &Stat| is_roots(path, stat.st_uid, stat.st_mode);
+        Ok(Self {
+            path: path.to_owned(),
+            content: read_if(path, is_ours)?,
+        })
+    }
+}
+
+/// Refuses what others than root could have written.
+///
+/// # Errors
+/// They could.
+pub(crate) fn is_roots(path: &Path, owner: u32, mode: u32) -> Result<(), Error> {
+    if owner == rustix::process::geteuid().as_raw() && mode & WRITABLE_BY_OTHERS == 0 {
+        return Ok(());
+    }
+    let detail = "can be written by others than root, and is not used without anybody's asking; have root own it ('chown root') and nobody else write it ('chmod go-w')";
+    Err(Error::file("not-roots", path, detail))
 }
 
 impl std::fmt::Debug for InputFile {
@@ -187,6 +216,11 @@ fn read_password(path: &Path) -> Result<Secret, Error> {
 
 /// Reads a regular file of at most [`MAX_FILE`] bytes.
 pub(crate) fn read(path: &Path) -> Result<Zeroizing<Vec<u8>>, Error> {
+    read_if(path, |_| Ok(()))
+}
+
+/// The same if `judge` has nothing against the very file that is read.
+fn read_if(path: &Path, judge: impl Fn(&Stat) -> Result<(), Error>) -> Result<Zeroizing<Vec<u8>>, Error> {
     let unreadable = |error: io::Error| Error::file("unreadable", path, format!("cannot be read: {error}"));
     // A FIFO that nobody writes to must not hold us up, and a terminal must not become ours.
     let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
@@ -206,6 +240,7 @@ pub(crate) fn read(path: &Path) -> Result<Zeroizing<Vec<u8>>, Error> {
             format!("is {kind}; give a regular file"),
         ));
     }
+    judge(&stat)?;
     // Room for all of it, so that no copy is left behind where the buffer grew.
     let size = u64::try_from(stat.st_size).unwrap_or(0).min(MAX_FILE);
     let mut bytes = Zeroizing::new(Vec::with_capacity(size as usize + 32));

@@ -11,7 +11,7 @@ use std::{
 
 use nmstate_ipsec_certificates::{
     Action, Database, Imported, Tools,
-    convention::{DIRS, Found, import_all},
+    convention::{DIRS, Found, import_all, state},
     request::Request,
 };
 use nmstate_ipsec_core::daemon_api::CertificatesProxy;
@@ -24,6 +24,9 @@ static ALLOCATOR: ZeroAlloc<std::alloc::System> = ZeroAlloc(std::alloc::System);
 
 /// Most bytes of a request: a bundle, its key and its authorities, each as large as may be.
 const MAX_REQUEST: u64 = 256 * 1024 * 1024;
+
+/// How often everything is looked at again at most, where somebody changes files all the time.
+const MOST_ROUNDS: usize = 10;
 
 /// How the journal ranks a line that begins so (`sd-daemon(3)`).
 const ERROR: &str = "<3>";
@@ -80,29 +83,41 @@ async fn answer() -> Result<ExitCode, String> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// Imports what is there, and again if something has come meanwhile: systemd does not look while this runs.
 async fn everything() -> Result<ExitCode, String> {
-    let found = import_all(&database()?, &DIRS.map(Path::new)).await;
-    if found.is_empty() {
-        say(INFO, &format!("there is no bundle in {}", DIRS.join(" or ")));
-    }
-    let mut changed = Vec::new();
-    for Found { path, done } in &found {
-        match done {
-            Ok(imported) => {
-                tell(path, imported);
-                if imported.action != Action::Unchanged {
-                    changed.push(imported.nickname.as_str());
-                }
-            }
-            Err(error) => say(ERROR, &error.to_string()),
+    let (database, dirs) = (database()?, DIRS.map(Path::new));
+    let mut is_bad = false;
+    for _ in 0..MOST_ROUNDS {
+        let before = state(&dirs);
+        let mut found = 0;
+        is_bad = false;
+        import_all(&database, &dirs, async |one: Found| {
+            found += 1;
+            is_bad |= one.done.is_err();
+            told(&one).await;
+        })
+        .await;
+        if found == 0 {
+            say(INFO, &format!("there is no bundle in {}", DIRS.join(" or ")));
+        }
+        if state(&dirs) == before {
+            break;
         }
     }
-    if !changed.is_empty() {
-        tell_daemon(&changed).await;
+    Ok(ExitCode::from(u8::from(is_bad)))
+}
+
+/// Says what came of a bundle, and has the connections that use it authenticate anew.
+async fn told(found: &Found) {
+    match &found.done {
+        Ok(imported) => {
+            tell(&found.path, imported);
+            if imported.is_another() {
+                tell_daemon(&[imported.nickname.as_str()]).await;
+            }
+        }
+        Err(error) => say(ERROR, &error.to_string()),
     }
-    Ok(ExitCode::from(u8::from(
-        found.iter().any(|found| found.done.is_err()),
-    )))
 }
 
 fn tell(path: &Path, imported: &Imported) {

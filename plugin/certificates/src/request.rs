@@ -8,7 +8,7 @@ use std::{
     time::SystemTime,
 };
 
-use nmstate_ipsec_core::secret::Secret;
+use nmstate_ipsec_core::{connection::Nickname, secret::Secret};
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
@@ -87,12 +87,30 @@ impl Files {
         authorities: &[PathBuf],
         password_file: Option<&Path>,
     ) -> Result<Self, Error> {
+        let password = |name: &_| password_of(password_file, bundle, name);
+        Self::read_by(InputFile::read, bundle, nickname, key, authorities, password)
+    }
+
+    /// The same of a bundle that is imported without anybody's asking: root alone can have written the files.
+    pub(crate) fn of_root(bundle: &Path, authorities: &[PathBuf]) -> Result<Self, Error> {
+        let password = |name: &_| password_of(None, bundle, name);
+        Self::read_by(InputFile::of_root, bundle, None, None, authorities, password)
+    }
+
+    fn read_by(
+        read: fn(&Path) -> Result<InputFile, Error>,
+        bundle: &Path,
+        nickname: Option<&str>,
+        key: Option<&Path>,
+        authorities: &[PathBuf],
+        password: impl Fn(&Nickname) -> Result<Password, Error>,
+    ) -> Result<Self, Error> {
         let nickname = name::of_bundle(bundle, nickname)?;
-        let password = password_of(password_file, bundle, &nickname)?;
-        let authorities = authorities.iter().map(|path| InputFile::read(path));
+        let password = password(&nickname)?;
+        let authorities = authorities.iter().map(|path| read(path));
         Ok(Self {
-            bundle: InputFile::read(bundle)?,
-            key: key.map(InputFile::read).transpose()?,
+            bundle: read(bundle)?,
+            key: key.map(read).transpose()?,
             authorities: authorities.collect::<Result<_, _>>()?,
             nickname: nickname.to_string(),
             password,

@@ -8,7 +8,7 @@ use std::{fs, os::unix::fs::PermissionsExt, path::Path};
 use common::{Nss, Request, authority, issue, pkcs12, place};
 use nmstate_ipsec_certificates::{
     Action,
-    convention::{import_all, import_by_name},
+    convention::{Found, import_all, import_by_name, state},
     name,
     request::{self, Answer, Files},
 };
@@ -28,6 +28,12 @@ fn directory() -> TempDir {
     dir
 }
 
+async fn all(nss: &Nss, dirs: &[&Path]) -> Vec<Found> {
+    let mut found = Vec::new();
+    import_all(&nss.database(), dirs, async |one| found.push(one)).await;
+    found
+}
+
 #[tokio::test]
 async fn everything_is_imported_and_a_bad_bundle_keeps_nothing_out() {
     let (nss, dir, other) = (Nss::missing(), directory(), directory());
@@ -40,7 +46,7 @@ async fn everything_is_imported_and_a_bad_bundle_keeps_nothing_out() {
     }
     fs::remove_file(other.path().join("right.p12")).unwrap();
     let dirs = [dir.path(), other.path(), Path::new("/nonexistent")];
-    let found = import_all(&nss.database(), &dirs).await;
+    let found = all(&nss, &dirs).await;
     let told: Vec<(String, String)> = found
         .iter()
         .map(|found| {
@@ -64,8 +70,8 @@ async fn everything_is_imported_and_a_bad_bundle_keeps_nothing_out() {
     assert_eq!(state.trust("left"), ["u,u,u"]);
     assert_eq!(state.trust("right"), ["u,u,u"]);
     assert_eq!(state.trust("Test CA"), ["CT,C,C"]);
-    let again = import_all(&nss.database(), &[dir.path()]).await;
-    let unchanged = |found: &nmstate_ipsec_certificates::convention::Found| {
+    let again = all(&nss, &[dir.path()]).await;
+    let unchanged = |found: &Found| {
         found
             .done
             .as_ref()
@@ -109,6 +115,20 @@ async fn what_others_could_have_written_is_not_imported_by_itself() {
         assert!(error.to_string().contains(name), "{error}");
         fs::set_permissions(&path, fs::Permissions::from_mode(0o400)).unwrap();
     }
+    fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o775)).unwrap();
+    let error = import_by_name(&nss.database(), &left, &[dir.path()])
+        .await
+        .unwrap_err();
+    assert_eq!(error.code(), "not-roots");
+    fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    let (authority, aside) = (dir.path().join("ca.pem"), dir.path().join("ca"));
+    fs::rename(&authority, &aside).unwrap();
+    std::os::unix::fs::symlink("nowhere", &authority).unwrap();
+    let error = import_by_name(&nss.database(), &left, &[dir.path()])
+        .await
+        .unwrap_err();
+    assert_eq!(error.code(), "unreadable");
+    fs::rename(&aside, &authority).unwrap();
     assert!(!nss.database().exists());
     import_by_name(&nss.database(), &left, &[dir.path()])
         .await
@@ -172,4 +192,17 @@ async fn requests_and_replies_survive_their_way() {
     ] {
         assert!(serde_json::from_str::<request::Request>(bad).is_err(), "{bad}");
     }
+}
+
+#[test]
+fn a_change_in_the_directories_is_seen() {
+    let dir = directory();
+    let dirs = [dir.path(), Path::new("/nonexistent")];
+    let before = state(&dirs);
+    assert_eq!(before, state(&dirs));
+    fs::rename(dir.path().join("left.p12"), dir.path().join("other.p12")).unwrap();
+    let renamed = state(&dirs);
+    assert_ne!(before, renamed);
+    fs::write(dir.path().join("other.p12"), "else").unwrap();
+    assert_ne!(renamed, state(&dirs));
 }

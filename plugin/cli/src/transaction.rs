@@ -58,6 +58,12 @@ pub(crate) async fn carry_out(
     mut options: ApplyOptions,
 ) -> Result<Applied, Broken> {
     if let Some(state) = other {
+        // What the daemon refuses is refused before nmstate touches a device.
+        let look = ApplyOptions {
+            dry_run: true,
+            ..ApplyOptions::default()
+        };
+        daemon.apply(&look, declarations).await?;
         daemon.prepare().await?;
         match apply_other(state, &options).await {
             Ok(checkpoint) => options.checkpoint = checkpoint,

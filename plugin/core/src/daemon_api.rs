@@ -172,7 +172,7 @@ pub enum TransactionError {
     InvalidDeclaration(String),
     /// Another transaction waits for its commit, or there is none.
     WrongTime(String),
-    /// NetworkManager or the disk refused.
+    /// NetworkManager, the disk or the state of a certificate does not allow it.
     Failed(String),
 }
 

@@ -23,7 +23,7 @@ use crate::{history, nss};
 /// The program, installed beside this one.
 const PROGRAM: &str = "/usr/libexec/nmstate-ipsec-certificates";
 
-/// How long it may take: longer than NSS's own programs, which it gives two minutes.
+/// How long it may take: each of NSS's own programs has two minutes of it, and is killed with it.
 const TIME_OUT: Duration = Duration::from_secs(180);
 
 /// How long somebody who only looks waits for it.
@@ -42,6 +42,8 @@ const DAY: i64 = 24 * 3600;
 pub struct Certificates {
     program: PathBuf,
     known: Mutex<Known>,
+    /// Held while the database is listed, so that one who looks does it for all.
+    listing: tokio::sync::Mutex<()>,
 }
 
 impl Default for Certificates {
@@ -49,6 +51,7 @@ impl Default for Certificates {
         Self {
             program: PROGRAM.into(),
             known: Mutex::default(),
+            listing: tokio::sync::Mutex::default(),
         }
     }
 }
@@ -112,9 +115,11 @@ struct Answer {
 }
 
 #[derive(Deserialize)]
+#[serde(rename_all = "kebab-case")]
 struct Imported {
     nickname: String,
     action: String,
+    dry_run: bool,
 }
 
 #[derive(Deserialize)]
@@ -142,10 +147,11 @@ impl Certificates {
         ran.and_then(Output::success).map(|output| output.stdout)
     }
 
-    /// The nickname of the certificate that was imported according to an answer, if that has changed anything.
+    /// The nickname of the certificate that is another one now, according to an answer, if there is one.
     pub fn changed_by(answer: &str) -> Option<String> {
         let imported = read(answer)?.imported?;
-        (imported.action != "unchanged").then_some(imported.nickname)
+        let is_another = matches!(imported.action.as_str(), "imported" | "replaced");
+        (is_another && !imported.dry_run).then_some(imported.nickname)
     }
 
     /// Imports the certificate from the directories where its bundle is expected.
@@ -189,6 +195,10 @@ impl Certificates {
     /// From when until when the certificate is valid, if it is in the database and the program says so soon.
     pub async fn validity(&self, nickname: &str) -> Option<Validity> {
         let stamp = stamp()?;
+        if let Some(known) = self.remembered(stamp) {
+            return known.get(nickname).copied();
+        }
+        let _turn = self.listing.lock().await;
         if let Some(known) = self.remembered(stamp) {
             return known.get(nickname).copied();
         }
@@ -271,16 +281,18 @@ mod tests {
 
     #[test]
     fn a_change_is_read_from_an_answer() {
-        let answer = |action: &str| {
+        let answer = |action: &str, dry_run: bool| {
             format!(
-                r#"{{"database":"/nss","answer":{{"imported":{{"nickname":"left","action":"{action}"}}}}}}"#
+                r#"{{"database":"/nss","answer":{{"imported":{{"nickname":"left","action":"{action}","dry-run":{dry_run}}}}}}}"#
             )
         };
         assert_eq!(
-            Certificates::changed_by(&answer("replaced")).as_deref(),
+            Certificates::changed_by(&answer("replaced", false)).as_deref(),
             Some("left")
         );
-        assert_eq!(Certificates::changed_by(&answer("unchanged")), None);
+        for (action, dry_run) in [("unchanged", false), ("mended", false), ("replaced", true)] {
+            assert_eq!(Certificates::changed_by(&answer(action, dry_run)), None);
+        }
         let other = r#"{"database":"/nss","answer":{"removed":{"nickname":"left","authorities":[]}}}"#;
         assert_eq!(Certificates::changed_by(other), None);
         assert_eq!(Certificates::changed_by("no answer"), None);

@@ -3,7 +3,10 @@
 use std::{fs::File, io, os::fd::OwnedFd, thread, time::Duration};
 
 use nmstate_ipsec_core::connection::Nickname;
-use rustix::fs::{FallocateFlags, FlockOperation, Mode, OFlags, fallocate, flock, open};
+use rustix::{
+    fs::{FallocateFlags, FlockOperation, Mode, OFlags, fallocate, flock, open},
+    io::{FdFlags, fcntl_setfd},
+};
 use tokio::{sync::oneshot, time::timeout};
 
 use super::{Database, Snapshot};
@@ -27,6 +30,14 @@ pub(crate) struct Reserve {
     _file: Option<OwnedFd>,
 }
 
+impl Lock {
+    /// NSS's programs inherit the lock: if this process is killed, the database is another's only when they have ended.
+    fn on(dir: OwnedFd) -> io::Result<Self> {
+        fcntl_setfd(&dir, FdFlags::empty())?;
+        Ok(Self { _dir: dir })
+    }
+}
+
 impl Database {
     /// Waits until nobody else changes the database, and keeps others from it. The directory must be there.
     pub(crate) async fn lock(&self) -> Result<Lock, Error> {
@@ -34,7 +45,7 @@ impl Database {
             |error: io::Error| self.fault("unusable", format!("its directory cannot be locked: {error}"));
         let dir = File::open(self.dir()).map_err(fault)?;
         match flock(&dir, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => return Ok(Lock { _dir: dir.into() }),
+            Ok(()) => return Lock::on(dir.into()).map_err(fault),
             Err(rustix::io::Errno::WOULDBLOCK) => {}
             Err(error) => return Err(fault(error.into())),
         }
@@ -46,7 +57,7 @@ impl Database {
             drop(done.send(locked));
         });
         match timeout(PATIENCE, waiting).await {
-            Ok(Ok(Ok(dir))) => Ok(Lock { _dir: dir.into() }),
+            Ok(Ok(Ok(dir))) => Lock::on(dir.into()).map_err(fault),
             Ok(Ok(Err(error))) => Err(fault(error.into())),
             Ok(Err(_)) => Err(fault(io::ErrorKind::Other.into())),
             Err(_) => Err(self.fault(

@@ -76,6 +76,16 @@ pub struct Imported {
     pub authorities: Vec<Authority>,
     /// What is to be said of the certificate; no errors.
     pub warnings: Vec<Finding>,
+    /// Whether nothing was changed, because nothing was to be.
+    #[serde(default)]
+    pub dry_run: bool,
+}
+
+impl Imported {
+    /// Whether the certificate is another one now than it was.
+    pub fn is_another(&self) -> bool {
+        !self.dry_run && matches!(self.action, Action::Imported | Action::Replaced)
+    }
 }
 
 /// What the database is to hold in the end.
@@ -101,6 +111,7 @@ pub async fn import(database: &Database, import: &Import<'_>) -> Result<Imported
         certificate: Description::of(&import.bundle.certificate),
         authorities: plan.authorities.iter().map(plan::Step::told).collect(),
         warnings,
+        dry_run: import.dry_run,
     })
 }
 

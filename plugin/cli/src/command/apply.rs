@@ -81,6 +81,7 @@ async fn one(
         Some(state) if unchanged::is_there(&state).await => None,
         other => other,
     };
+    let applying = other.clone();
     let declarations = declarations::of(&document.state);
     progress.sending(&declarations);
     let work = transaction::carry_out(daemon, other, &declarations, options);
@@ -88,6 +89,9 @@ async fn one(
         .during(daemon.inner().connection(), &declarations, work)
         .await
         .map_err(|broken| broken.into_fault(document))?;
+    if let (true, true, Some(state)) = (applied.done, !arguments.no_commit, &applying) {
+        unchanged::remember(state).await;
+    }
     progress.compared(&applied.outcomes);
     progress.detail(&format!("{document}: done"));
     if !applied.done {

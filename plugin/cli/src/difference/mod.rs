@@ -26,7 +26,7 @@ pub(crate) struct Difference<'a> {
     pub(crate) others: Vec<Part>,
 }
 
-pub(crate) use other::{of_other, parts};
+pub(crate) use other::of_other;
 
 impl Difference<'_> {
     /// Shows it on standard output: in colour where that is a terminal which wants it.

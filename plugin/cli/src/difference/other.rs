@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use nmstate::{ErrorKind, NetworkState, NmstateError};
+use nmstate::NetworkState;
 use nmstate_ipsec_core::{daemon_api::Change, secret::HIDDEN_BY_NMSTATE};
 use serde_json::Value;
 
@@ -14,25 +14,15 @@ use crate::{command::Fault, document::Document};
 /// # Errors
 /// nmstate cannot be asked for what is, or does not take what is wanted: apply would fail likewise.
 pub(crate) async fn of_other(document: &Document, desired: &NetworkState) -> Result<Vec<Part>, Fault> {
-    let parts = parts(desired).await;
-    parts.map_err(|error| Fault::Failed(format!("{document}: {error}")))
-}
-
-/// The same, whatever document it is from.
-///
-/// # Errors
-/// nmstate's.
-pub(crate) async fn parts(desired: &NetworkState) -> Result<Vec<Part>, NmstateError> {
+    let failed = |error: &dyn std::fmt::Display| Fault::Failed(format!("{document}: {error}"));
     let mut current = NetworkState::new();
     // Without them nmstate would take every secret for a change. None of them is handed on.
     current.set_include_secrets(true);
-    current.retrieve_async().await?;
-    let mut wanted = desired.gen_diff(&current)?;
+    current.retrieve_async().await.map_err(|error| failed(&error))?;
+    let mut wanted = desired.gen_diff(&current).map_err(|error| failed(&error))?;
     wanted.hide_secrets();
     current.hide_secrets();
-    let value = |state: &NetworkState| {
-        serde_json::to_value(state).map_err(|error| NmstateError::new(ErrorKind::Bug, error.to_string()))
-    };
+    let value = |state: &NetworkState| serde_json::to_value(state).map_err(|error| failed(&error));
     Ok(between(&value(&current)?, &value(&wanted)?))
 }
 

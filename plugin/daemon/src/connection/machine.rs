@@ -12,8 +12,9 @@
 //! Up --Renewed---> Loading
 //! ```
 //! Whatever begins, `Unloading` comes before the connection begins anew or is idle, so that two
-//! activations of one profile never meet in pluto. The exception is a connection that has lost nothing but its IKE SA:
-//! its policies stay while it negotiates another, so that nothing leaves in clear. A connection that never was up fails;
+//! activations of one profile never meet in pluto. There are two exceptions. A connection that has lost nothing but its IKE SA
+//! keeps its policies while it negotiates another, so that nothing leaves in clear; and one whose certificate was renewed is
+//! loaded in its own place. A connection that never was up fails;
 //! one that was is tried for until somebody takes it down.
 
 use nmstate_ipsec_core::{

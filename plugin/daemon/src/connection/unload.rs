@@ -53,7 +53,7 @@ pub(super) async fn take_device_away(host: &Host, name: &str) {
 
 /// Has connections negotiate again whose IKE SA went together with the one that was deleted, as it was shared.
 /// libreswan 5 does so by itself with what others brought up; libreswan 4 does not notice.
-async fn bring_orphans_back(host: &Host) {
+pub(super) async fn bring_orphans_back(host: &Host) {
     let status = match host.libreswan.status_soon().await {
         Ok(status) => status,
         Err(reason) => return tracing::warn!("failed to look for connections without an IKE SA: {reason}"),

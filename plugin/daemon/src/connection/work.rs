@@ -13,7 +13,7 @@ use nmstate_ipsec_core::{
 };
 use tokio::time::Instant;
 
-use super::{Host, machine::Progress};
+use super::{Host, machine::Progress, unload};
 use crate::{
     kernel::{self, KernelFacts, Traces, reqid_group},
     libreswan::{
@@ -248,6 +248,25 @@ pub(super) async fn load(
         Ok(()) => Ok(()),
         Err(refusal) => Err(why_refused(profile, refusal).await),
     }
+}
+
+/// Hands a connection to pluto in place of itself, with whatever certificates there are now. What the old one encrypts is
+/// held back until the new one does.
+pub(super) async fn reload(
+    host: &Arc<Host>,
+    profile: &Profile,
+    ends: &ResolvedEnds,
+    traces: Traces,
+) -> Result<(), Reason> {
+    let (holding, uuid) = (host.clone(), profile.uuid.clone());
+    let held = tokio::task::spawn_blocking(move || holding.holds.begin(&uuid, &traces));
+    // Without holds it is what it would be without this daemon.
+    let _ = held.await;
+    let loaded = load(host, profile, ends, false).await;
+    // Others may have shared the IKE SA that has gone with the old connection.
+    let host = host.clone();
+    tokio::spawn(async move { unload::bring_orphans_back(&host).await });
+    loaded
 }
 
 /// What lies behind pluto's refusal of a connection.

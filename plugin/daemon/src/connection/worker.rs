@@ -83,6 +83,8 @@ pub(super) struct Worker {
     traces: Traces,
     /// Whether it was up under an earlier daemon, and pluto has not said yet what it has of it.
     is_unknown: bool,
+    /// Whether a certificate of it was renewed before that.
+    is_renewed: bool,
     /// The profile's name, also when it is idle.
     name: String,
     /// When the phase has changed last, in microseconds since 1970.
@@ -112,6 +114,7 @@ impl Worker {
             background: None,
             traces: Traces::default(),
             is_unknown: false,
+            is_renewed: false,
             name: String::new(),
             changed: now(),
             next_try: 0,
@@ -182,7 +185,11 @@ impl Worker {
                     self.take_device_away().await;
                     self.answer();
                 }
+                let is_adopted = matches!(*event, Event::Adopted(_));
                 self.step(*event).await;
+                if is_adopted && std::mem::take(&mut self.is_renewed) {
+                    self.authenticate_anew().await;
+                }
             }
             Request::Ended(..) => {}
         }
@@ -332,7 +339,23 @@ impl Worker {
             "connection '{}' authenticates with its new certificate '{nickname}'",
             profile.id
         );
-        self.step(Event::Renewed).await;
+        // What pluto has is not known yet.
+        self.is_renewed = self.state.phase == Phase::Adopting;
+        self.authenticate_anew().await;
+    }
+
+    async fn authenticate_anew(&mut self) {
+        // pluto takes the device away with the connection, and the routes into it go along.
+        let has_device = self
+            .profile()
+            .is_some_and(|profile| profile.connection.ipsec_interface.is_some());
+        let is_up = matches!(self.state.phase, Phase::Up(..));
+        self.step(if has_device && is_up {
+            Event::Lost
+        } else {
+            Event::Renewed
+        })
+        .await;
     }
 
     async fn client_gone(&mut self, number: u64) {
@@ -375,7 +398,10 @@ impl Worker {
             Effect::Announce(ends, reports) => {
                 self.up_since = Instant::now();
                 self.announce(&ends, &reports).await;
-                self.host.holds.end(&self.uuid);
+                // Of several pairs of subnets some may yet come; those holds end by themselves.
+                if self.profile().is_some_and(work::has_one_pair) {
+                    self.host.holds.end(&self.uuid);
+                }
                 self.warn_of_expiry();
             }
             Effect::TellLost => self.tell_lost().await,
@@ -412,6 +438,13 @@ impl Worker {
                 current.since = Instant::now();
             }
         }
+        // The peer has as long as for a connection that was lost.
+        if let (Some(current), Effect::Reload(_), _)
+        | (Some(current), Effect::Negotiate(_), Phase::Renegotiating(..)) =
+            (&mut self.current, &effect, &self.state.phase)
+        {
+            current.since = Instant::now();
+        }
         let pause = match effect {
             Effect::Wait(failed) => work::pause(failed),
             _ => Duration::ZERO,
@@ -440,10 +473,7 @@ impl Worker {
             Effect::Load(ends, may_start) => {
                 Event::Loaded(work::load(&host, &profile, &ends, may_start).await)
             }
-            Effect::Reload(ends) => {
-                host.holds.begin(&profile.uuid, &traces);
-                Event::Loaded(work::load(&host, &profile, &ends, false).await)
-            }
+            Effect::Reload(ends) => Event::Loaded(work::reload(&host, &profile, &ends, traces).await),
             Effect::Negotiate(ends) => {
                 Event::Negotiated(work::negotiate(&host, &profile, &ends, since).await)
             }

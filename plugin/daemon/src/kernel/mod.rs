@@ -159,7 +159,7 @@ pub fn has_interface(number: u32) -> io::Result<bool> {
             && let Ok(policy) = policy::ModifyMessage::parse(payload)
         {
             let is_of = |attribute: &XfrmAttrs| matches!(attribute, XfrmAttrs::IfId(id) if *id == number);
-            has |= policy.nlas.iter().any(is_of);
+            has |= !hold::is_hold(&policy.user_policy_info) && policy.nlas.iter().any(is_of);
         }
     })?;
     Ok(has)

@@ -25,8 +25,20 @@ use super::{ACTIVATED, ACTIVATING, DEACTIVATING};
 /// Most changes that somebody who listens may be behind with.
 const BACKLOG: usize = 1024;
 
+/// In place of an active connection's path: changes may have been missed before this.
+pub const GAP: ObjectPath<'_> = ObjectPath::from_static_str_unchecked("/");
+
 /// A change of an active connection: which one, and its state and the reason, `NM_ACTIVE_CONNECTION_STATE_*`.
 pub type Change = (OwnedObjectPath, u32, u32);
+
+/// As long as NetworkManager is listened to.
+struct Listening<'a>(&'a Deactivations);
+
+impl Drop for Listening<'_> {
+    fn drop(&mut self) {
+        self.0.listens.send_replace(false);
+    }
+}
 
 /// What NetworkManager is taking down; also tells the changes of all active connections to whoever waits for some.
 #[derive(Debug)]
@@ -84,6 +96,9 @@ impl Deactivations {
             .build();
         let mut changes = MessageStream::for_match_rule(rule, bus, None).await?;
         self.listens.send_replace(true);
+        let _listening = Listening(self);
+        // What has happened while nobody listened is for those who wait to find out.
+        let _ = self.changes.send((GAP.into(), 0, 0));
         // The stream is never left unread: what it has no room for any more stops all that comes from the bus.
         let mut asking = FuturesUnordered::new();
         loop {

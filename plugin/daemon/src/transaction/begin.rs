@@ -30,6 +30,7 @@ pub(super) enum Begun {
 impl Transactions {
     /// The steps, and the UUIDs of the profiles that the declarations are about.
     async fn plan(&self, declarations: &[Declaration]) -> Result<(Vec<Step>, Vec<String>), TransactionError> {
+        self.judge_certificates(declarations).await?;
         let names: HashSet<&str> = declarations.iter().map(|wanted| wanted.name.as_str()).collect();
         let stored = self.profiles.named(&names).await.map_err(refused)?;
         let mut faults = None;
@@ -45,7 +46,6 @@ impl Transactions {
             )));
         }
         let steps = planned.map_err(|error| TransactionError::InvalidDeclaration(error.to_string()))?;
-        self.judge_certificates(declarations).await?;
         Ok((steps, stored.iter().map(plan::Stored::uuid).collect()))
     }
 
@@ -59,7 +59,7 @@ impl Transactions {
             let validity = self.registry.certificates().validity(nickname).await;
             if let Some(reason) = validity.and_then(|validity| validity.fault(nickname)) {
                 let text = format!("'{}' cannot be brought up: {reason}", declared.name);
-                return Err(TransactionError::InvalidDeclaration(text));
+                return Err(TransactionError::Failed(text));
             }
         }
         Ok(())

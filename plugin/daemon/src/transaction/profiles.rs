@@ -27,7 +27,7 @@ use zbus::{
 
 use crate::networkmanager::{
     ACTIVATED, DEACTIVATED,
-    deactivation::{Change, Deactivations},
+    deactivation::{Change, Deactivations, GAP},
 };
 
 /// `NM_SETTINGS_UPDATE2_FLAG_TO_DISK`, which means the same for `AddConnection2`; and no autoconnect by that.
@@ -80,6 +80,14 @@ struct Known {
     vpns: HashMap<OwnedObjectPath, Option<String>>,
     /// Where profiles are, by UUID.
     profiles: HashMap<String, OwnedObjectPath>,
+}
+
+/// Where a profile is. NetworkManager numbers them anew when it is started, so that a path says something to the one alone
+/// that gave it.
+#[derive(Debug, Clone)]
+pub(super) struct Located {
+    owner: String,
+    path: OwnedObjectPath,
 }
 
 /// An activation that is up or on its way there.
@@ -190,15 +198,12 @@ impl Profiles {
     }
 
     /// The profile with the UUID and where it is.
-    pub(super) async fn without_secrets(
-        &self,
-        uuid: &str,
-    ) -> zbus::Result<Option<(OwnedObjectPath, Settings)>> {
-        let Some(path) = self.path(uuid).await? else {
+    pub(super) async fn without_secrets(&self, uuid: &str) -> zbus::Result<Option<(Located, Settings)>> {
+        let Some(located) = self.path(uuid).await? else {
             return Ok(None);
         };
-        let profile: SettingsConnectionProxy<'_> = at(&self.bus, path.clone()).await?;
-        Ok(Some((path, profile.get_settings().await?)))
+        let settings = self.profile_at(&located).await?.get_settings().await?;
+        Ok(Some((located, settings)))
     }
 
     /// The profile with the UUID, secrets included.
@@ -212,12 +217,12 @@ impl Profiles {
     }
 
     /// Stores a profile, new or in place of the one with its UUID, and says where it is.
-    pub(super) async fn store(&self, uuid: &str, settings: &Settings) -> zbus::Result<OwnedObjectPath> {
+    pub(super) async fn store(&self, uuid: &str, settings: &Settings) -> zbus::Result<Located> {
         match self.path(uuid).await? {
-            Some(path) => {
-                let profile: SettingsConnectionProxy<'_> = at(&self.bus, path.clone()).await?;
+            Some(located) => {
+                let profile = self.profile_at(&located).await?;
                 profile.update2(settings, STORED, Dictionary::new()).await?;
-                Ok(path)
+                Ok(located)
             }
             None => self.add(settings).await,
         }
@@ -229,10 +234,38 @@ impl Profiles {
     }
 
     /// Stores a profile that is new.
-    pub(super) async fn add(&self, settings: &Settings) -> zbus::Result<OwnedObjectPath> {
-        let all = SettingsProxy::new(&self.bus).await?;
+    pub(super) async fn add(&self, settings: &Settings) -> zbus::Result<Located> {
+        let (owner, all) = self.all().await?;
         let (path, _) = all.add_connection2(settings, STORED, Dictionary::new()).await?;
-        Ok(path)
+        Ok(Located { owner, path })
+    }
+
+    /// All profiles of the NetworkManager that there is now, and its own name on the bus.
+    async fn all(&self) -> zbus::Result<(String, SettingsProxy<'static>)> {
+        let owner = self.owner().await?;
+        let all = SettingsProxy::builder(&self.bus)
+            .destination(owner.clone())?
+            .cache_properties(CacheProperties::No)
+            .build()
+            .await?;
+        Ok((owner, all))
+    }
+
+    async fn owner(&self) -> zbus::Result<String> {
+        let bus = DBusProxy::builder(&self.bus)
+            .cache_properties(CacheProperties::No)
+            .build()
+            .await?;
+        Ok(bus.get_name_owner(NAME.try_into()?).await?.to_string())
+    }
+
+    async fn profile_at(&self, located: &Located) -> zbus::Result<SettingsConnectionProxy<'static>> {
+        SettingsConnectionProxy::builder(&self.bus)
+            .destination(located.owner.clone())?
+            .path(located.path.clone())?
+            .cache_properties(CacheProperties::No)
+            .build()
+            .await
     }
 
     /// Deletes a profile, after its connection is down; one that is not there is gone already.
@@ -241,19 +274,15 @@ impl Profiles {
         let known = {
             let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
             let path = known.profiles.remove(uuid);
-            path.map(|path| (known.owner.clone(), path))
+            path.map(|path| Located {
+                owner: known.owner.clone(),
+                path,
+            })
         };
-        if let Some((owner, path)) = known {
-            // Another NetworkManager may have something else there, and is not the one that is called.
-            let profile = SettingsConnectionProxy::builder(&self.bus)
-                .destination(owner)?
-                .path(path)?
-                .cache_properties(CacheProperties::No)
-                .build()
-                .await?;
-            if profile.delete().await.is_ok() {
-                return Ok(());
-            }
+        if let Some(located) = known
+            && self.profile_at(&located).await?.delete().await.is_ok()
+        {
+            return Ok(());
         }
         match self.profile(uuid).await? {
             Some(profile) => profile.delete().await,
@@ -307,18 +336,20 @@ impl Profiles {
         device.active_connection().await.ok()
     }
 
-    /// Begins to bring the profile at `path` up on top of the activation `base`.
+    /// Begins to bring the profile up on top of the activation `base`.
     pub(super) async fn begin_up(
         &self,
-        path: &OwnedObjectPath,
+        located: &Located,
         base: Option<OwnedObjectPath>,
     ) -> zbus::Result<OwnedObjectPath> {
         let none = ObjectPath::from_static_str_unchecked("/");
         let base = base.unwrap_or_else(|| none.clone().into());
-        self.manager()
-            .await?
-            .activate_connection(path, &none, &base)
-            .await
+        let manager = ManagerProxy::builder(&self.bus)
+            .destination(located.owner.clone())?
+            .cache_properties(CacheProperties::No)
+            .build()
+            .await?;
+        manager.activate_connection(&located.path, &none, &base).await
     }
 
     /// Waits until the activation is over, which it also is when NetworkManager is another one.
@@ -365,6 +396,9 @@ impl Profiles {
     ) -> Option<(u32, u32)> {
         loop {
             let (changed, state, reason) = changes.recv().await.ok()?;
+            if *changed == GAP {
+                return None;
+            }
             if changed == *path && is_wanted(state) {
                 return Some((state, reason));
             }
@@ -416,11 +450,7 @@ impl Profiles {
 
     /// All active VPN connections with their UUIDs, also those on their way down.
     async fn vpns(&self) -> zbus::Result<Vec<(OwnedObjectPath, String)>> {
-        let bus = DBusProxy::builder(&self.bus)
-            .cache_properties(CacheProperties::No)
-            .build()
-            .await?;
-        let owner = bus.get_name_owner(NAME.try_into()?).await?.to_string();
+        let owner = self.owner().await?;
         let paths = self.manager().await?.active_connections().await?;
         let unknown: Vec<OwnedObjectPath> = {
             let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
@@ -456,16 +486,16 @@ impl Profiles {
 
     async fn profile(&self, uuid: &str) -> zbus::Result<Option<SettingsConnectionProxy<'static>>> {
         match self.path(uuid).await? {
-            Some(path) => at(&self.bus, path).await.map(Some),
+            Some(located) => self.profile_at(&located).await.map(Some),
             None => Ok(None),
         }
     }
 
     /// Where the profile is, if there is one.
-    pub(super) async fn path(&self, uuid: &str) -> zbus::Result<Option<OwnedObjectPath>> {
-        let all = SettingsProxy::new(&self.bus).await?;
+    pub(super) async fn path(&self, uuid: &str) -> zbus::Result<Option<Located>> {
+        let (owner, all) = self.all().await?;
         match all.get_connection_by_uuid(uuid).await {
-            Ok(path) => Ok(Some(path)),
+            Ok(path) => Ok(Some(Located { owner, path })),
             Err(zbus::Error::MethodError(name, ..)) if name.ends_with(".InvalidConnection") => Ok(None),
             Err(error) => Err(error),
         }

@@ -12,7 +12,7 @@ use zbus::zvariant::OwnedObjectPath;
 
 use super::{
     base,
-    profiles::{Ended, Profiles},
+    profiles::{Ended, Located, Profiles},
 };
 use crate::{connection::Registry, history::now};
 
@@ -161,9 +161,9 @@ impl Work<'_> {
         self.profiles.base(device.as_deref()).await
     }
 
-    async fn up(&self, path: &OwnedObjectPath, base: Option<OwnedObjectPath>) -> zbus::Result<Came> {
+    async fn up(&self, located: &Located, base: Option<OwnedObjectPath>) -> zbus::Result<Came> {
         let since = now();
-        let activation = self.profiles.begin_up(path, base).await?;
+        let activation = self.profiles.begin_up(located, base).await?;
         self.wait(&activation, since).await
     }
 

@@ -292,7 +292,7 @@ pub(crate) fn mixed(world: &World) -> Result<()> {
         "the same document again has done something"
     );
     // A profile that would be gone after a reboot is not what was declared.
-    left.shell("nmcli connection modify --temporary lab-bridge connection.autoconnect yes")
+    left.shell("nmcli connection modify --temporary lab-bridge connection.autoconnect-priority 5")
         .run()?;
     applied(left, &format!("{PSK_DOCUMENT}{bridge}"), &[])?;
     ensure!(

@@ -63,7 +63,6 @@ pub(crate) fn command(world: &World) -> Result<()> {
     common::removes(world)?;
     let gone = cert(left, &["remove", "left_server", "--with-ca"])?;
     ensure!(gone.contains("Lab CA") && listed(left)?.is_empty(), "{gone}");
-    // It was the daemon that did all this: root's directory is closed to it, and to nobody else's argument list.
     let log = left
         .shell("journalctl -b -u nmstate-ipsecd -o cat --no-pager")
         .run()?;
