@@ -32,9 +32,13 @@ pub fn fitness(bundle: &Bundle, authorities: &[X509], now: SystemTime) -> Result
         trusted: &trusted,
         between: &bundle.chain,
     };
-    let (errors, warnings): (Vec<_>, Vec<_>) = judge::findings(&bundle.certificate, known, now)
+    let (mut errors, mut warnings): (Vec<_>, Vec<_>) = judge::findings(&bundle.certificate, known, now)
         .into_iter()
         .partition(|finding| finding.is_error);
+    for authority in authorities {
+        errors.extend(judge::authority(authority));
+        warnings.extend(judge::unneeded(&bundle.certificate, authority, known, now));
+    }
     if errors.is_empty() {
         return Ok(Fitness { trusted, warnings });
     }

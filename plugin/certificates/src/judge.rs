@@ -34,6 +34,10 @@ const IPSEC_PURPOSES: [&[u8]; 5] = [
     &[6, 8, 0x2b, 6, 1, 5, 5, 8, 2, 2],
 ];
 
+/// Object identifier 2.5.29.19 and the boolean TRUE, in DER.
+const BASIC_CONSTRAINTS: &[u8] = &[6, 3, 0x55, 0x1d, 0x13];
+const TRUE: &[u8] = &[1, 1, 0xff];
+
 /// Something that is to be said of a certificate.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Finding {
@@ -178,6 +182,49 @@ pub(crate) fn validity(what: &str, certificate: &X509Ref, now: SystemTime) -> Op
     })
 }
 
+/// What is to be said of a certificate that is given to be trusted: that of a host would let it vouch for others.
+pub(crate) fn authority(certificate: &X509Ref) -> Option<Finding> {
+    (!is_authority(certificate)).then(|| {
+        let text = format!(
+            "'{}', which is given as an authority, is none (basicConstraints); give the certificate of whoever issued it",
+            description::name(certificate.subject_name())
+        );
+        Finding::error("not-an-authority", text)
+    })
+}
+
+/// What is to be said of an authority that `certificate` does not lead to: it is trusted all the same.
+pub(crate) fn unneeded(
+    certificate: &X509Ref,
+    authority: &X509,
+    known: Authorities<'_>,
+    now: SystemTime,
+) -> Option<Finding> {
+    if path(certificate, known).contains(authority) {
+        return None;
+    }
+    let what = format!("the authority '{}'", description::name(authority.subject_name()));
+    let mut finding = validity(&what, authority, now)?;
+    finding.is_error = false;
+    Some(finding)
+}
+
+/// Whether it may issue certificates (RFC 5280, 4.2.1.9). One that says nothing of that may if it has issued itself, as
+/// those of old.
+fn is_authority(certificate: &X509Ref) -> bool {
+    let der = certificate.to_der().unwrap_or_default();
+    let Some(at) = der
+        .windows(BASIC_CONSTRAINTS.len())
+        .position(|window| window == BASIC_CONSTRAINTS)
+    else {
+        return is_same(certificate.subject_name(), certificate.issuer_name());
+    };
+    let rest = der.get(at + BASIC_CONSTRAINTS.len()..).unwrap_or_default();
+    let rest = rest.strip_prefix(TRUE).unwrap_or(rest);
+    // OCTET STRING and SEQUENCE, each with its length in a byte.
+    matches!(rest, [4, _, 0x30, _, inner @ ..] if inner.starts_with(TRUE))
+}
+
 fn key(certificate: &X509Ref) -> Option<Finding> {
     let Ok(key) = certificate.public_key() else {
         return Some(Finding::error(
@@ -232,7 +279,7 @@ fn purposes(certificate: &X509Ref) -> Vec<Finding> {
 fn names(certificate: &X509Ref) -> Vec<Finding> {
     let mut findings = Vec::new();
     for name in description::common_names(certificate) {
-        if name.to_lowercase().starts_with("ovs_") {
+        if crate::name::is_reserved(&name) {
             let text = format!(
                 "its common name '{}' begins with ovs_, as those of the cluster network do; use another",
                 name.escape_debug()

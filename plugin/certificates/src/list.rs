@@ -36,9 +36,11 @@ pub struct Held {
 /// # Errors
 /// The database cannot be read.
 pub async fn held(database: &Database, now: SystemTime) -> Result<Vec<Held>, Error> {
-    if !database.exists() {
+    if database.is_missing()? {
         return Ok(Vec::new());
     }
+    // What an import does is seen before or after it.
+    let _lock = database.lock().await?;
     let snapshot = database.snapshot().await?;
     let mut all: Vec<Held> = snapshot
         .held

@@ -61,6 +61,11 @@ pub fn parse(text: &str) -> Result<Nickname, Error> {
         .map_err(|expected| refused(format!("{expected}; give another with --nickname")))
 }
 
+/// Whether a name is one of OVN-Kubernetes', with which libreswan's database may be shared.
+pub(crate) fn is_reserved(name: &str) -> bool {
+    name.to_lowercase().starts_with("ovs_")
+}
+
 pub(crate) fn next(nickname: &Nickname) -> String {
     format!("{nickname}{NEXT}")
 }

@@ -134,11 +134,13 @@ fn dispensable(nickname: &Nickname, before: &Snapshot) -> Vec<String> {
             })
         };
         let has_key = |name: &str| before.entries_of(name).any(|entry| entry.trust.has_key());
-        let found = before
-            .entries
-            .iter()
-            .map(|entry| &entry.name)
-            .find(|name| !gone.contains(name) && is_above(name) && !is_needed(name) && !has_key(name));
+        let found = before.entries.iter().map(|entry| &entry.name).find(|name| {
+            !crate::name::is_reserved(name)
+                && !gone.contains(name)
+                && is_above(name)
+                && !is_needed(name)
+                && !has_key(name)
+        });
         match found.cloned() {
             Some(name) => gone.push(name),
             None => break,

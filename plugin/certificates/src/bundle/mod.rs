@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// Most certificates in one file. A chain has a few.
-const MAX_CERTIFICATES: usize = 100;
+pub const MAX_CERTIFICATES: usize = 100;
 
 /// A certificate, its key and what came with them. The key belongs to the certificate.
 pub struct Bundle {

@@ -28,6 +28,10 @@ pub(super) fn read(
         let detail = "is neither PKCS#12 nor PEM, or it is cut off or damaged; was it copied completely?";
         Error::file("malformed", path, detail)
     };
+    // OpenSSL's texts end there.
+    if password.secret.expose().contains('\0') {
+        return Err(wrong_password(path, password));
+    }
     let pkcs12 = Pkcs12::from_der(bytes).map_err(|_| malformed())?;
     let parsed = parse(&pkcs12, password).map_err(|errors| {
         if says(&errors, "mac absent") {

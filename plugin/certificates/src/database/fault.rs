@@ -35,10 +35,22 @@ impl Database {
                 Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
                     return Err(self.fault("unusable", format!("{name} cannot be read; are you root?")));
                 }
-                _ => return Err(self.fault("damaged", format!("{name} is damaged or missing; {RESTORE}"))),
+                _ => return Err(self.damaged(name)),
             }
         }
         Ok(())
+    }
+
+    pub(super) fn damaged(&self, name: &str) -> Error {
+        self.fault("damaged", format!("{name} is damaged or missing; {RESTORE}"))
+    }
+
+    /// Refuses a database of which a part is there.
+    pub(crate) fn is_missing(&self) -> Result<bool, Error> {
+        if !self.exists() && !self.making().exists() && self.dir().join("key4.db").exists() {
+            return Err(self.damaged("cert9.db"));
+        }
+        Ok(!self.exists())
     }
 
     /// What to do about the failure of a program.

@@ -24,6 +24,9 @@ use crate::error::Error;
 /// Where libreswan keeps its database; the second is that of RHEL 8 and before.
 const DIRS: [&str; 2] = ["/var/lib/ipsec/nss", "/etc/ipsec.d"];
 
+/// What a database consists of.
+const FILES: [&str; 3] = ["cert9.db", "key4.db", "pkcs11.txt"];
+
 /// Passwords of protected databases, as libreswan has them.
 const PASSWORD_FILE: &str = "nsspassword";
 
@@ -95,22 +98,39 @@ impl Database {
         &self.dir
     }
 
-    /// Whether it has been made.
+    /// Whether it has been made, as a whole.
     pub fn exists(&self) -> bool {
-        self.dir.join("cert9.db").exists()
+        self.dir.join("cert9.db").exists() && !self.making().exists()
+    }
+
+    /// Is there while the database is made. Whoever finds it finds what somebody who was killed has left, which nobody has
+    /// used.
+    fn making(&self) -> PathBuf {
+        self.dir.join(".nmstate-ipsec-making")
     }
 
     /// Makes it as `ipsec initnss` does: without a password, for root alone.
     pub(crate) async fn create(&self) -> Result<(), Error> {
         self.make_dir()?;
+        let unmade = |error: std::io::Error| self.fault("unusable", format!("it cannot be made: {error}"));
+        if self.making().exists() {
+            for name in FILES {
+                gone(fs::remove_file(self.dir.join(name))).map_err(unmade)?;
+            }
+        } else if self.dir.join("key4.db").exists() {
+            return Err(self.damaged("cert9.db"));
+        }
+        fs::File::create(self.making())
+            .and_then(|file| file.sync_all())
+            .map_err(unmade)?;
         let made = self.certutil("-N").args(["--empty-password"]).run().await;
         self.succeeded("make the database", made).await?;
-        for name in ["cert9.db", "key4.db", "pkcs11.txt"] {
+        for name in FILES {
             fs::set_permissions(self.dir.join(name), Permissions::from_mode(0o600)).map_err(|error| {
                 self.fault("unusable", format!("{name} cannot be made root's alone: {error}"))
             })?;
         }
-        Ok(())
+        gone(fs::remove_file(self.making())).map_err(unmade)
     }
 
     /// Makes the directory; one that is there stays as it is.
@@ -166,6 +186,8 @@ impl Database {
             Ok(output) => Ok(output),
             Err(mut source) => {
                 if let CommandError::Failed { said, .. } = &mut source {
+                    // What it has listed before it failed says nothing of that.
+                    *said = listing::take_out_pem(said).0;
                     // The empty file that stands for no password; nobody is to look for a fault there.
                     *said = said
                         .replace("password file contains no data", "")
@@ -191,6 +213,14 @@ impl Database {
             dir: self.dir.clone(),
             detail: detail.into(),
         }
+    }
+}
+
+/// What is not there is gone.
+fn gone(removed: std::io::Result<()>) -> std::io::Result<()> {
+    match removed {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+        other => other,
     }
 }
 

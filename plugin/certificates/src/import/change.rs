@@ -48,6 +48,7 @@ pub(super) async fn carry_out(
         Own::Import {
             olds,
             is_other_subject,
+            ..
         } => {
             let name = if *is_other_subject {
                 name::next(wanted.nickname)
@@ -56,7 +57,7 @@ pub(super) async fn carry_out(
             };
             match bring_in(database, wanted, &name, &private).await? {
                 // Nothing is taken out on pk12util's word alone.
-                Ok(()) if !olds.is_empty() => is_in(database, wanted, &name, olds.len()).await,
+                Ok(()) if !olds.is_empty() => is_in(database, wanted, &name, before).await,
                 other => other,
             }
         }
@@ -93,17 +94,17 @@ async fn bring_in(
         .map(drop))
 }
 
-/// Makes sure that the new certificate is there with its key, beside the `olds` where they have its subject.
-async fn is_in(database: &Database, wanted: &Wanted<'_>, name: &str, olds: usize) -> Result<(), Error> {
+/// Makes sure that the new certificate is there with its key, beside those that had its name `before`.
+async fn is_in(database: &Database, wanted: &Wanted<'_>, name: &str, before: &Snapshot) -> Result<(), Error> {
     let found = database.glance(&[name]).await?;
-    let expected = if name == wanted.nickname.as_str() {
-        olds + 1
-    } else {
-        1
+    let with_keys = |snapshot: &Snapshot| {
+        let entries = snapshot.entries_of(name);
+        entries.filter(|entry| entry.trust.has_key()).count()
     };
-    let has_keys = found.entries_of(name).all(|entry| entry.trust.has_key());
+    let is_one_more = found.entries_of(name).count() == before.entries_of(name).count() + 1;
+    let has_key = with_keys(&found) > with_keys(before);
     let is_there = found.find(&wanted.bundle.certificate).is_some();
-    if is_there && has_keys && found.entries_of(name).count() == expected {
+    if is_there && has_key && is_one_more {
         return Ok(());
     }
     Err(Error::local(
@@ -159,15 +160,23 @@ fn lines(wanted: &Wanted<'_>, plan: &Plan, before: &Snapshot, private: &PrivateD
         | Own::Import {
             olds,
             is_other_subject: false,
+            ..
         } => {
             lines.append(&without_siblings(nickname, certificate, olds, before)?);
         }
         Own::Import {
             olds,
             is_other_subject: true,
+            ..
         } => {
             lines.append(&without_predecessors(nickname, certificate, olds, before)?);
         }
+    }
+    if let Own::Import {
+        is_mistrusted: true, ..
+    } = &plan.own
+    {
+        lines.push("-M", &["-n", nickname.as_str(), "-t", OWN])?;
     }
     Ok(lines)
 }

@@ -4,7 +4,7 @@ use openssl::x509::X509;
 
 use super::{Action, Authority, Wanted};
 use crate::{
-    database::{Database, Snapshot, Trust, key_id},
+    database::{Database, Entry, Snapshot, Trust, key_id},
     description,
     error::Error,
     name,
@@ -28,6 +28,8 @@ pub(super) enum Own {
         olds: Vec<X509>,
         /// Whether that has another subject.
         is_other_subject: bool,
+        /// Whether what the nickname has was there without its key, so that its trust is not what it is to be.
+        is_mistrusted: bool,
     },
     /// It is there with its key; what else its nickname has is to go.
     Clear {
@@ -92,7 +94,10 @@ pub(super) fn is_done(wanted: &Wanted<'_>, found: &Snapshot) -> bool {
 }
 
 fn is_trusted_enough(found: &Snapshot, name: &str, is_trusted: bool) -> bool {
-    !is_trusted || found.entries_of(name).any(|entry| entry.trust.covers_authority())
+    // What the cluster's network trusts is its own.
+    !is_trusted
+        || name::is_reserved(name)
+        || found.entries_of(name).any(|entry| entry.trust.covers_authority())
 }
 
 /// What must be done where the database is as in `before`.
@@ -112,7 +117,7 @@ pub(super) fn plan(database: &Database, wanted: &Wanted<'_>, before: &Snapshot) 
                 is_trusted: *is_trusted,
             },
             None => Step {
-                name: free_name(certificate, before, &authorities)?,
+                name: free_name(certificate, wanted.nickname.as_str(), before, &authorities)?,
                 certificate: certificate.clone(),
                 action: Action::Imported,
                 is_trusted: *is_trusted,
@@ -139,6 +144,13 @@ fn own(database: &Database, wanted: &Wanted<'_>, before: &Snapshot) -> Result<Ow
             database: database.dir().display().to_string(),
         });
     }
+    let is_authority = |entry: &Entry| entry.trust.is_authority() && !entry.trust.has_key();
+    if before.entries_of(nickname).any(is_authority) {
+        return Err(Error::Nickname {
+            text: nickname.to_owned(),
+            detail: "an authority in the database is called so; give another with --nickname".to_owned(),
+        });
+    }
     let (same, olds): (Vec<&X509>, Vec<&X509>) = before
         .certificates_of(nickname)
         .partition(|held| *held == certificate);
@@ -151,13 +163,19 @@ fn own(database: &Database, wanted: &Wanted<'_>, before: &Snapshot) -> Result<Ow
         (false, true) => Own::Trust,
         _ => Own::Import {
             is_other_subject: olds.iter().any(|old| description::subject(old) != subject),
+            is_mistrusted: before.entries_of(nickname).any(|entry| !entry.trust.has_key()),
             olds,
         },
     })
 }
 
 /// The name that the subject has already, else the best that nothing else has.
-fn free_name(certificate: &X509, before: &Snapshot, planned: &[Step]) -> Result<String, Error> {
+fn free_name(
+    certificate: &X509,
+    nickname: &str,
+    before: &Snapshot,
+    planned: &[Step],
+) -> Result<String, Error> {
     let subject = description::subject(certificate);
     if let Some(held) = before
         .held
@@ -172,7 +190,9 @@ fn free_name(certificate: &X509, before: &Snapshot, planned: &[Step]) -> Result<
     {
         return Ok(step.name.clone());
     }
-    let is_free = |name: &String| !before.has(name) && planned.iter().all(|step| step.name != *name);
+    let is_free = |name: &String| {
+        name != nickname && !before.has(name) && planned.iter().all(|step| step.name != *name)
+    };
     name::of_authority(certificate)
         .into_iter()
         .find(is_free)

@@ -143,6 +143,7 @@ fn certificates(wanted: &Wanted<'_>, plan: &Plan, before: &Snapshot, now: &Snaps
         Own::Import {
             olds,
             is_other_subject,
+            ..
         },
         Some(id),
     ) = (&plan.own, key_id(certificate))

@@ -1,23 +1,18 @@
 //! Whether certificates hold the names that connections go by, as far as they lie beside the document.
 
-use std::{
-    fs::File,
-    io::{self, Read},
-    net::IpAddr,
-    path::Path,
-};
+use std::{net::IpAddr, path::Path};
 
+use nmstate_ipsec_certificates::{
+    Error,
+    bundle::{Bundle, X509, is_pem, read_authorities},
+    request::Files,
+};
 use nmstate_ipsec_core::{
     connection::{Connection, HostAddress, Identity, IdentityKind, Nickname},
     profile::shown,
 };
-use openssl::{error::ErrorStack, pkcs12::Pkcs12, x509::X509};
-use zeroize::Zeroizing;
 
 use super::subject::Subject;
-
-/// No bundle and no password comes near this size, in bytes.
-const MAX_BYTES: u64 = 1024 * 1024;
 
 /// Lengths of the addresses in a certificate, in bytes.
 const IPV4: usize = 4;
@@ -176,71 +171,22 @@ fn names(dir: &Path, nickname: &str) -> Option<Result<Names, String>> {
         return None;
     }
     let bundle = |end: &str| Some(dir.join(format!("{nickname}.{end}"))).filter(|path| path.exists());
-    let certificate = match (bundle("p12"), bundle("pem")) {
-        (Some(path), _) => {
-            let password = password(&dir.join(format!("{nickname}_password")));
-            password.and_then(|password| of_pkcs12(&path, &password))
-        }
-        (None, Some(path)) => of_pem(&path),
-        (None, None) => return None,
-    };
+    let path = bundle("p12").or_else(|| bundle("pem"))?;
+    let certificate =
+        certificate(&path, nickname).map_err(|error| format!("{error}; its names are not compared"));
     Some(certificate.map(|certificate| of_certificate(&certificate)))
 }
 
-/// The password in that file; empty if it is not there.
-fn password(path: &Path) -> Result<Zeroizing<String>, String> {
-    if !path.exists() {
-        return Ok(Zeroizing::default());
+/// As an import would read it. A certificate may also lie there without its key.
+fn certificate(path: &Path, nickname: &str) -> Result<X509, Error> {
+    let files = Files::read(path, Some(nickname), None, &[], None)?;
+    match Bundle::read(&files.bundle, None, &files.password) {
+        Err(error) if error.code() == "no-key" && is_pem(&files.bundle) => {
+            let certificates = read_authorities(path)?;
+            certificates.into_iter().next().ok_or(error)
+        }
+        read => read.map(|bundle| bundle.certificate),
     }
-    let bytes = bytes(path)?;
-    let text = std::str::from_utf8(&bytes)
-        .map_err(|_| format!("{}: holds no text; write the password as text", path.display()))?;
-    // An editor ends the last line.
-    let text = text.strip_suffix('\n').unwrap_or(text);
-    Ok(Zeroizing::new(text.to_owned()))
-}
-
-fn bytes(path: &Path) -> Result<Zeroizing<Vec<u8>>, String> {
-    let unreadable = |error: io::Error| {
-        format!(
-            "{}: cannot be read: {error}; the names in it are not compared",
-            path.display()
-        )
-    };
-    let file = File::open(path).map_err(unreadable)?;
-    // What is no file may never end.
-    if !file.metadata().map_err(unreadable)?.is_file() {
-        return Err(unreadable(io::Error::other("it is no regular file")));
-    }
-    let mut bytes = Zeroizing::new(Vec::new());
-    file.take(MAX_BYTES).read_to_end(&mut bytes).map_err(unreadable)?;
-    Ok(bytes)
-}
-
-fn of_pkcs12(path: &Path, password: &str) -> Result<X509, String> {
-    let parsed = Pkcs12::from_der(&bytes(path)?).and_then(|bundle| bundle.parse2(password));
-    let parsed = parsed.map_err(|error| unopened(path, &error))?;
-    parsed
-        .cert
-        .ok_or_else(|| format!("{}: holds no certificate with its key", path.display()))
-}
-
-fn of_pem(path: &Path) -> Result<X509, String> {
-    X509::from_pem(&bytes(path)?).map_err(|error| unopened(path, &error))
-}
-
-/// OpenSSL's reasons name no content.
-fn unopened(path: &Path, error: &ErrorStack) -> String {
-    let reason = error
-        .errors()
-        .iter()
-        .rev()
-        .find_map(openssl::error::Error::reason);
-    format!(
-        "{}: cannot be opened ({}), so that the names in it are not compared; its password belongs into <nickname>_password beside it",
-        path.display(),
-        reason.unwrap_or("OpenSSL gives no reason")
-    )
 }
 
 fn of_certificate(certificate: &X509) -> Names {

@@ -4,7 +4,7 @@ use std::{cmp::Ordering, path::Path, time::SystemTime};
 
 use nmstate_ipsec_certificates::{
     Error,
-    bundle::{Bundle, X509, is_pem, read_authorities},
+    bundle::{Bundle, MAX_CERTIFICATES, X509, is_pem, read_authorities},
     description::Description,
     fitness, name,
     request::Files,
@@ -213,6 +213,12 @@ fn pem(authorities: &[X509], judged: &[Judged]) -> Result<Vec<u8>, Fault> {
         let block = authority.to_pem();
         pem.extend(block.map_err(|error| Fault::failed("failed to write an authority in PEM", error))?);
         written.push(authority);
+    }
+    if written.len() > MAX_CERTIFICATES {
+        return Err(Fault::Input(format!(
+            "{} authorities are given, and a node reads no more than {MAX_CERTIFICATES} of one file; give those that issued the certificates",
+            written.len()
+        )));
     }
     if pem.is_empty() {
         return Err(Fault::Input(NO_AUTHORITY.to_owned()));
