@@ -40,8 +40,13 @@ await_settled() {
         "$(ip xfrm state | grep -c '^src') SAs, $(nmcli -t -f NAME,STATE connection show --active | tr '\n' ' ')"
 }
 
+follow=
 case $VICTIM in
-networkmanager) unit=NetworkManager.service ;;
+networkmanager)
+    unit=NetworkManager.service
+    # It has a thread for the bus.
+    follow=-f
+    ;;
 *) unit=nmstate-ipsecd.service ;;
 esac
 
@@ -69,7 +74,7 @@ for number in $(seq "$FIRST" "$STEP" 1000); do
     inject="$CALLS:signal=KILL:when=$number"
     if [ "$VICTIM" != command ]; then
         before=$(main_pid)
-        strace -o /dev/null -e trace="$CALLS" -e inject="$inject" -p "$before" 2>/run/lab/strace.log &
+        strace $follow -o /dev/null -e trace="$CALLS" -e inject="$inject" -p "$before" 2>/run/lab/strace.log &
         tracer=$!
         until grep -q attached /run/lab/strace.log; do
             kill -0 $tracer || fail "strace: $(cat /run/lab/strace.log)"
