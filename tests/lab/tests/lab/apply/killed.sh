@@ -68,7 +68,7 @@ done
 [ "${is[one]}" != "${is[two]}" ] || fail "the documents do not differ"
 
 has=two
-for number in $(seq "$FIRST" "$STEP" 1000); do
+for number in $(seq "$FIRST" "$STEP" 3000); do
     wanted=one
     [ $has = two ] || wanted=two
     inject="$CALLS:signal=KILL:when=$number"
