@@ -73,7 +73,8 @@ pub fn fingerprint(certificate: &X509Ref) -> String {
         .unwrap_or_default()
 }
 
-pub(crate) fn hex(bytes: &[u8]) -> String {
+/// Two hexadecimal digits for each byte.
+pub fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 

@@ -2,7 +2,10 @@
 
 use std::{borrow::Cow, fmt, time::SystemTime};
 
-use nmstate_ipsec_core::connection::{HostAddress, Identity, IdentityKind};
+use nmstate_ipsec_core::{
+    connection::{HostAddress, Identity, IdentityKind},
+    reason::EXPIRY_WARNING_DAYS,
+};
 use openssl::{
     error::ErrorStack,
     pkey::{HasPublic, Id, PKeyRef},
@@ -15,9 +18,6 @@ use openssl::{
 use serde::{Deserialize, Serialize};
 
 use crate::description::{self, Description};
-
-/// From how many days before its end on a certificate is warned of.
-pub const WARNING_DAYS: i64 = 30;
 
 /// Code of the finding that nothing shows whether an issuer is trusted.
 pub(crate) const NO_AUTHORITY: &str = "no-authority";
@@ -173,7 +173,7 @@ pub(crate) fn validity(what: &str, certificate: &X509Ref, now: SystemTime) -> Op
         );
         return Some(Finding::error("not-yet-valid", text));
     }
-    (days < WARNING_DAYS).then(|| {
+    (days < EXPIRY_WARNING_DAYS).then(|| {
         let text = format!(
             "{what} expires in {days} days, on {}; renew it",
             certificate.not_after()

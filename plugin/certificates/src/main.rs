@@ -10,7 +10,7 @@ use std::{
 };
 
 use nmstate_ipsec_certificates::{
-    Action, Database, Imported, Tools,
+    Database, Imported, Tools,
     convention::{DIRS, Found, import_all, state},
     request::Request,
 };
@@ -121,12 +121,7 @@ async fn told(found: &Found) {
 }
 
 fn tell(path: &Path, imported: &Imported) {
-    let what = match imported.action {
-        Action::Imported => "imported",
-        Action::Replaced => "replaced",
-        Action::Mended => "trusted as it should be",
-        Action::Unchanged => "there already",
-    };
+    let what = imported.action.words();
     let Imported {
         nickname,
         certificate,

@@ -14,6 +14,7 @@ use std::{
 };
 
 use nmstate::NetworkState;
+use nmstate_ipsec_certificates::description::hex;
 use nmstate_ipsec_core::{
     networkmanager::{SettingsConnectionProxy, SettingsProxy, at, is_libreswan, text},
     profile::Settings,
@@ -117,10 +118,6 @@ fn in_order(settings: &Settings) -> BTreeMap<String, BTreeMap<String, String>> {
         (name.clone(), keys.collect())
     });
     keys.collect()
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]

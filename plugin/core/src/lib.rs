@@ -13,6 +13,7 @@ pub mod profile;
 pub mod reason;
 pub mod render;
 pub mod secret;
+pub mod starter;
 pub mod updown;
 
 #[cfg(test)]

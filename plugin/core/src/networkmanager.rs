@@ -153,10 +153,6 @@ pub trait ActiveConnection {
     /// The profile's `connection.type`.
     #[zbus(property(emits_changed_signal = "false"))]
     fn type_(&self) -> zbus::Result<String>;
-
-    /// It has come into a state, for an `NM_ACTIVE_CONNECTION_STATE_REASON_*`.
-    #[zbus(signal)]
-    fn state_changed(&self, state: u32, reason: u32) -> zbus::Result<()>;
 }
 
 /// `org.freedesktop.NetworkManager.Device`: one device.

@@ -4,6 +4,9 @@ use std::net::IpAddr;
 
 use crate::contract::PluginFailure;
 
+/// From how many days before its end on a certificate is warned of, wherever that is told.
+pub const EXPIRY_WARNING_DAYS: i64 = 30;
+
 /// Why a connection could not be brought up or did not stay up.
 ///
 /// The text says what failed, on what, why, and what to do next; [`Reason::code`] is stable and meant

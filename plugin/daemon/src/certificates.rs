@@ -13,7 +13,7 @@ use std::{
 use nmstate_ipsec_core::{
     command::{Command, CommandError, Output},
     connection::Nickname,
-    reason::Reason,
+    reason::{EXPIRY_WARNING_DAYS, Reason},
 };
 use serde::Deserialize;
 use serde_json::json;
@@ -31,9 +31,6 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Most bytes of its answer: ten thousand certificates fit.
 const MAX_ANSWER: usize = 64 * 1024 * 1024;
-
-/// From how many days before its end on a certificate is warned of.
-const WARNING_DAYS: i64 = 30;
 
 const DAY: i64 = 24 * 3600;
 
@@ -96,7 +93,7 @@ impl Validity {
     /// Whole days until it expires, if that is soon.
     fn warning(self) -> Option<i64> {
         let days = (self.not_after - seconds()).div_euclid(DAY);
-        (days < WARNING_DAYS).then_some(days)
+        (days < EXPIRY_WARNING_DAYS).then_some(days)
     }
 }
 

@@ -4,13 +4,12 @@
 use std::os::unix::net::{SocketAddr, UnixStream};
 use std::{ffi::OsStr, io};
 
-use nmstate_ipsec_core::contract::DAEMON_NAME;
+use nmstate_ipsec_core::{contract::DAEMON_NAME, starter::start_service};
 use zbus::{
     Address, Connection,
     address::transport::{Transport, UnixSocket},
     connection::Builder,
     fdo::{DBusProxy, RequestNameFlags, RequestNameReply},
-    proxy::CacheProperties,
 };
 
 /// Connects to the system bus.
@@ -46,29 +45,13 @@ pub async fn take_name(broker: &DBusProxy<'_>, name: &str) -> zbus::Result<()> {
     }
 }
 
-/// The bus, which starts services; nobody waits for that.
-#[zbus::proxy(
-    interface = "org.freedesktop.DBus",
-    default_service = "org.freedesktop.DBus",
-    default_path = "/org/freedesktop/DBus",
-    gen_blocking = false
-)]
-trait Starter {
-    #[zbus(no_reply)]
-    fn start_service_by_name(&self, name: &str, flags: u32) -> zbus::Result<()>;
-}
-
 /// Has the daemon started, if it does not run, while NetworkManager prepares its first call: on a busy machine the start
 /// would take up much of the time that NetworkManager leaves for the answer.
 ///
 /// # Errors
 /// The bus cannot be asked.
 pub async fn wake_daemon(bus: &Connection) -> zbus::Result<()> {
-    let starter = StarterProxy::builder(bus)
-        .cache_properties(CacheProperties::No)
-        .build()
-        .await?;
-    starter.start_service_by_name(DAEMON_NAME, 0).await
+    start_service(bus, DAEMON_NAME).await
 }
 
 /// The address to connect to, unless it is a place to listen only.

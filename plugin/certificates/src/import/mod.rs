@@ -51,6 +51,18 @@ pub enum Action {
     Unchanged,
 }
 
+impl Action {
+    /// In a word or a few.
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::Imported => "imported",
+            Self::Replaced => "replaced",
+            Self::Mended => "trusted as it should be",
+            Self::Unchanged => "there already",
+        }
+    }
+}
+
 /// What has become of an authority.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Authority {

@@ -9,13 +9,13 @@ use std::io;
 use netlink_packet_core::Parseable;
 use netlink_packet_xfrm::{
     LifetimeConfig, UserPolicyId, UserPolicyInfo, XFRM_MSG_DELPOLICY, XFRM_MSG_GETPOLICY, XFRM_MSG_NEWPOLICY,
-    XFRM_MSG_UPDPOLICY, XFRM_POLICY_BLOCK, XFRM_POLICY_OUT, XfrmAttrs, policy,
+    XFRM_MSG_UPDPOLICY, XFRM_POLICY_BLOCK, XFRM_POLICY_OUT, policy,
 };
 
 use super::{
     Traces,
     netlink::{act, dump},
-    remove::is_of,
+    remove::{found_by, is_of},
 };
 
 /// Seconds until a hold ends by itself.
@@ -87,11 +87,7 @@ fn beside(listed: policy::ModifyMessage) -> policy::ModifyMessage {
             action: XFRM_POLICY_BLOCK,
             ..UserPolicyInfo::default()
         },
-        nlas: listed
-            .nlas
-            .into_iter()
-            .filter(|attribute| matches!(attribute, XfrmAttrs::IfId(_) | XfrmAttrs::Mark(_)))
-            .collect(),
+        nlas: found_by(listed.nlas),
     }
 }
 

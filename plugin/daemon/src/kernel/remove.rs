@@ -117,12 +117,14 @@ fn policy_of(payload: &[u8], traces: &Traces) -> Option<policy::DelGetMessage> {
             direction: listed.user_policy_info.direction,
         },
         // The kernel finds a policy only together with these.
-        nlas: listed
-            .nlas
-            .into_iter()
-            .filter(|attribute| matches!(attribute, XfrmAttrs::IfId(_) | XfrmAttrs::Mark(_)))
-            .collect(),
+        nlas: found_by(listed.nlas),
     })
+}
+
+/// What the kernel tells policies apart by beside their selectors.
+pub(super) fn found_by(attributes: Vec<XfrmAttrs>) -> Vec<XfrmAttrs> {
+    let is_part = |attribute: &XfrmAttrs| matches!(attribute, XfrmAttrs::IfId(_) | XfrmAttrs::Mark(_));
+    attributes.into_iter().filter(is_part).collect()
 }
 
 /// The request that removes a listed SA, if it has one of `reqids`. Of its attributes, which hold keys, only the mark is

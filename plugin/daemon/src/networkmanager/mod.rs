@@ -7,8 +7,8 @@ use std::{
     time::Duration,
 };
 
-use nmstate_ipsec_core::{ip_config::NetworkConfig, networkmanager::manager};
-use zbus::{Connection, proxy::CacheProperties};
+use nmstate_ipsec_core::{ip_config::NetworkConfig, networkmanager::manager, starter::start_service};
+use zbus::Connection;
 
 /// The first release seen to accept routes without an address; 1.42 was seen to refuse them, and with them
 /// the connection ("no valid IP address/prefix").
@@ -26,24 +26,10 @@ pub(crate) const DEACTIVATED: u32 = 4;
 /// What runs NetworkManager's dispatcher scripts, and leaves the bus when there have been none for a while.
 const DISPATCHER: &str = "org.freedesktop.nm_dispatcher";
 
-/// The bus, which starts services; nobody waits for that.
-#[zbus::proxy(
-    interface = "org.freedesktop.DBus",
-    default_service = "org.freedesktop.DBus",
-    default_path = "/org/freedesktop/DBus",
-    gen_blocking = false
-)]
-trait Starter {
-    #[zbus(no_reply)]
-    fn start_service_by_name(&self, name: &str, flags: u32) -> zbus::Result<()>;
-}
-
 /// Has the dispatcher started while pluto negotiates: NetworkManager waits for its `vpn-pre-up` scripts before it calls a
 /// connection activated, and until then for the dispatcher itself. Where there is none, nothing happens.
 pub(crate) async fn wake_dispatcher(bus: &Connection) {
-    let starter = StarterProxy::builder(bus).cache_properties(CacheProperties::No);
-    let woken = async { starter.build().await?.start_service_by_name(DISPATCHER, 0).await };
-    if let Err(error) = woken.await {
+    if let Err(error) = start_service(bus, DISPATCHER).await {
         tracing::debug!("failed to have NetworkManager's dispatcher started: {error}");
     }
 }

@@ -128,14 +128,7 @@ fn say(done: &Result<Imported, Refusal>, dry_run: bool) {
     }
 }
 
-fn verb(action: Action, dry_run: bool) -> &'static str {
-    match (action, dry_run) {
-        (Action::Imported, false) => "imported",
-        (Action::Imported, true) => "would be imported",
-        (Action::Replaced, false) => "replaced",
-        (Action::Replaced, true) => "would be replaced",
-        (Action::Mended, false) => "trusted as it should be",
-        (Action::Mended, true) => "would be trusted as it should be",
-        (Action::Unchanged, _) => "there already",
-    }
+fn verb(action: Action, dry_run: bool) -> String {
+    let would_be = dry_run && action != Action::Unchanged;
+    format!("{}{}", if would_be { "would be " } else { "" }, action.words())
 }

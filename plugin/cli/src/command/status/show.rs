@@ -2,13 +2,16 @@
 
 use std::time::Duration;
 
-use nmstate_ipsec_core::daemon_api::{ConnectionStatus, SaLimits, SaStatus, SaTimer};
+use nmstate_ipsec_core::{
+    daemon_api::{ConnectionStatus, SaLimits, SaStatus, SaTimer},
+    reason::EXPIRY_WARNING_DAYS,
+};
 use serde_json::{Value, json};
 
 use crate::phase;
 
 /// How long before its end a certificate is warned of.
-const WARNING: Duration = Duration::from_secs(30 * 24 * 3600);
+const WARNING: Duration = Duration::from_secs(EXPIRY_WARNING_DAYS.unsigned_abs() * 24 * 3600);
 
 /// A connection in lines; `now` is counted from 1970.
 pub(super) fn for_people(status: &ConnectionStatus, now: Duration) -> String {
