@@ -1,6 +1,6 @@
 //! Why something was not done: what was attempted, on what, why it failed, and what to do next.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use nmstate_ipsec_core::command::CommandError;
 
@@ -21,11 +21,11 @@ pub enum Error {
         detail: String,
     },
     /// A name cannot be a nickname.
-    #[error("'{}' cannot be the nickname: {detail}", text.escape_debug())]
+    #[error("{}; give another with --nickname", self.cause())]
     Nickname {
         /// The name.
         text: String,
-        /// Why not, and what to do.
+        /// Why not.
         detail: String,
     },
     /// The certificate of a bundle is of no use to libreswan.
@@ -140,11 +140,25 @@ impl Error {
         )
     }
 
-    /// Why, without what was attempted: for where that is said already.
+    /// The same of a bundle that was imported without anybody's asking, so that it is not known which one is meant.
+    pub fn of_bundle(&self, path: &Path) -> String {
+        let shown = path.display();
+        match self {
+            // What is wrong is a file, which they name.
+            Self::File { .. } | Self::Unfit { .. } => self.to_string(),
+            Self::Nickname { .. } => format!("{shown}: {}; give the file another name", self.cause()),
+            other => format!("{shown}: {other}"),
+        }
+    }
+
+    /// Why, without what was attempted: for where that is said already, and without what to do about a nickname.
     pub(crate) fn cause(&self) -> String {
         match self {
             Self::Tool { source, hint, .. } => format!("{source}{}", advice(hint)),
             Self::Local { cause, .. } => cause.clone(),
+            Self::Nickname { text, detail } => {
+                format!("'{}' cannot be the nickname: {detail}", text.escape_debug())
+            }
             other => other.to_string(),
         }
     }

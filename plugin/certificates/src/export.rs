@@ -15,10 +15,10 @@ use crate::{
     database::{Database, Snapshot},
     description::{self, hex},
     error::Error,
-    file::Password,
+    file::{InputFile, Password},
     fitness::roots,
     judge,
-    private_dir::PrivateDir,
+    private_file::PrivateFile,
 };
 
 /// Takes a certificate with its key and its authorities out of the database, which keeps them.
@@ -36,22 +36,24 @@ pub async fn export(database: &Database, nickname: &Nickname) -> Result<Bundle, 
             format!("'{nickname}' has no key there, so that there is nothing to make a bundle of"),
         ));
     }
-    let private = PrivateDir::new()?;
+    let mut file = PrivateFile::new(&[])?;
     let mut bytes = [0; 24];
     rand_bytes(&mut bytes).map_err(|error| Error::local("make a password", error))?;
     let password = Secret::new(hex(&bytes));
-    let file = private.path("bundle.p12");
     let command = database
-        .pk12util("-o", &file)
+        .pk12util("-o", &file.path())
         .args(["-n", nickname.as_str(), "-w", "/dev/stdin"]);
     let ran = command.input(password.expose()).run().await;
     database.succeeded(format!("export '{nickname}'"), ran).await?;
+    let exported = InputFile {
+        path: database.dir().to_owned(),
+        content: file.content()?,
+    };
     let password = Password {
         secret: password,
-        origin: None,
-        missed: Vec::new(),
+        ..Password::none()
     };
-    let mut bundle = Bundle::open(&file, None, &password)?;
+    let mut bundle = Bundle::read(&exported, None, &password)?;
     bundle.chain = authorities(&bundle.certificate, &snapshot);
     Ok(bundle)
 }

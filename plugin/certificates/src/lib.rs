@@ -18,7 +18,7 @@ mod import;
 pub mod judge;
 mod list;
 pub mod name;
-mod private_dir;
+mod private_file;
 mod remove;
 pub mod request;
 
@@ -28,5 +28,5 @@ pub use export::{export, write_bundle, write_new};
 pub use file::{InputFile, Password, password_of};
 pub use fitness::{Fitness, fitness};
 pub use import::{Action, Authority, Import, Imported, import};
-pub use list::{Held, held};
+pub use list::{Contents, Held, held};
 pub use remove::{Removed, remove};

@@ -116,7 +116,7 @@ async fn told(found: &Found) {
                 tell_daemon(&[imported.nickname.as_str()]).await;
             }
         }
-        Err(error) => say(ERROR, &error.to_string()),
+        Err(error) => say(ERROR, &error.of_bundle(&found.path)),
     }
 }
 

@@ -13,8 +13,9 @@ const NEXT: &str = " (next)";
 /// What is behind the nickname of a certificate whose place has been taken.
 const PREVIOUS: &str = " (previous)";
 
-/// Longest nickname, in bytes: a line of certutil's batch has 512 at most.
-const MAX_NICKNAME: usize = 200;
+/// Longest nickname, in bytes: a line of certutil's batch has 512 at most, and one that renames a certificate has its
+/// nickname twice.
+const MAX_NICKNAME: usize = 180;
 
 /// The nickname for `bundle`: what is `given`, else the stem of the file's name.
 ///
@@ -27,7 +28,7 @@ pub fn of_bundle(bundle: &Path, given: Option<&str>) -> Result<Nickname, Error> 
     let stem = bundle.file_stem().unwrap_or_default();
     let stem = stem.to_str().ok_or_else(|| Error::Nickname {
         text: stem.to_string_lossy().into_owned(),
-        detail: "the file's name is no UTF-8 text; give another with --nickname".to_owned(),
+        detail: "the file's name is no UTF-8 text".to_owned(),
     })?;
     parse(stem)
 }
@@ -42,23 +43,23 @@ pub fn parse(text: &str) -> Result<Nickname, Error> {
         detail,
     };
     if text.len() > MAX_NICKNAME {
-        return Err(refused(format!(
-            "it is longer than {MAX_NICKNAME} bytes; give a shorter one with --nickname"
-        )));
+        return Err(refused(format!("it is longer than {MAX_NICKNAME} bytes")));
     }
     // NSS takes what is before a colon for a token's name, and a slash would end in files' names.
     if text.contains(':') || text.contains('/') {
+        return Err(refused("it must not hold a colon or a slash".to_owned()));
+    }
+    if text.contains(char::REPLACEMENT_CHARACTER) {
         return Err(refused(
-            "it must not hold a colon or a slash; give another with --nickname".to_owned(),
+            "it holds the character that stands for what is no text".to_owned(),
         ));
     }
     if text.ends_with(NEXT) || text.ends_with(PREVIOUS) {
         return Err(refused(
-            "such names are used while a certificate is replaced; give another with --nickname".to_owned(),
+            "such names are used while a certificate is replaced".to_owned(),
         ));
     }
-    text.parse()
-        .map_err(|expected| refused(format!("{expected}; give another with --nickname")))
+    text.parse().map_err(|expected| refused(format!("{expected}")))
 }
 
 /// Whether a name is one of OVN-Kubernetes', with which libreswan's database may be shared.
@@ -109,6 +110,6 @@ mod tests {
         ] {
             assert!(matches!(nickname(path), Err(Error::Nickname { .. })), "{path}");
         }
-        assert!(parse("a/b").is_err() && parse(&"n".repeat(201)).is_err() && parse(&"n".repeat(200)).is_ok());
+        assert!(parse("a/b").is_err() && parse(&"n".repeat(181)).is_err() && parse(&"n".repeat(180)).is_ok());
     }
 }

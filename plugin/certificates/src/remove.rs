@@ -40,8 +40,12 @@ pub async fn remove(
     };
     if !dry_run {
         let _reserve = database.reserve()?;
-        let ran = database.run(&lines(nickname, &authorities, &before)?).await;
+        let lines = lines(nickname, &authorities, &before)?;
+        let ids = before.certificates_of(nickname.as_str()).filter_map(key_id);
+        database.mark(&ids.collect::<Vec<_>>())?;
+        let ran = database.run(&lines).await;
         database.succeeded(format!("remove '{nickname}'"), ran).await?;
+        database.unmark();
         let after = database.entries().await?;
         if after.iter().any(|entry| entry.name == nickname.as_str()) {
             return Err(Error::Change {

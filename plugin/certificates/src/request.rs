@@ -19,7 +19,7 @@ use crate::{
     error::Error,
     export::export,
     file::{InputFile, Password, base64, password_of, text},
-    import::{Import, Imported, import},
+    import::{Import, Imported, import_with},
     list::{Held, held},
     name,
     remove::{Removed, remove},
@@ -123,6 +123,7 @@ impl Files {
     /// # Errors
     /// As those of [`crate::import`].
     pub(crate) async fn import(&self, database: &Database) -> Result<Imported, Error> {
+        let certutil = database.start_early();
         let mut authorities = Vec::new();
         for file in &self.authorities {
             authorities.extend(authorities_of(file)?);
@@ -134,7 +135,7 @@ impl Files {
             dry_run: self.dry_run,
             now: SystemTime::now(),
         };
-        import(database, &what).await
+        import_with(database, certutil, &what).await
     }
 }
 
@@ -176,6 +177,12 @@ impl From<&Error> for Refusal {
     }
 }
 
+impl From<Error> for Refusal {
+    fn from(error: Error) -> Self {
+        Self::from(&error)
+    }
+}
+
 /// An answer, and the database that it is about.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Reply {
@@ -183,21 +190,27 @@ pub struct Reply {
     pub database: PathBuf,
     /// What came of the request.
     pub answer: Answer,
+    /// Nicknames that are in the database and cannot be read, if all were asked for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unreadable: Vec<String>,
 }
 
 impl Request {
     /// Does it.
     pub async fn run(&self, database: &Database) -> Reply {
+        let mut unreadable = Vec::new();
+        let answer = match self.answer(database, &mut unreadable).await {
+            Ok(answer) => answer,
+            Err(error) => Answer::Refused((&error).into()),
+        };
         Reply {
             database: database.dir().to_owned(),
-            answer: match self.answer(database).await {
-                Ok(answer) => answer,
-                Err(error) => Answer::Refused((&error).into()),
-            },
+            answer,
+            unreadable,
         }
     }
 
-    async fn answer(&self, database: &Database) -> Result<Answer, Error> {
+    async fn answer(&self, database: &Database, unreadable: &mut Vec<String>) -> Result<Answer, Error> {
         Ok(match self {
             Self::Import(files) => Answer::Imported(files.import(database).await?),
             Self::ImportByName { nickname } => {
@@ -205,7 +218,11 @@ impl Request {
                 let dirs = convention::DIRS.map(Path::new);
                 Answer::Imported(convention::import_by_name(database, &nickname, &dirs).await?)
             }
-            Self::List => Answer::Listed(held(database, SystemTime::now()).await?),
+            Self::List => {
+                let found = held(database, SystemTime::now()).await?;
+                *unreadable = found.unreadable;
+                Answer::Listed(found.certificates)
+            }
             Self::Remove {
                 nickname,
                 with_authorities,

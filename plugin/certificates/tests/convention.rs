@@ -3,12 +3,12 @@
 
 mod common;
 
-use std::{fs, os::unix::fs::PermissionsExt, path::Path};
+use std::{fs, os::unix::fs::PermissionsExt, path::Path, process::Command};
 
 use common::{Nss, Request, authority, issue, pkcs12, place};
 use nmstate_ipsec_certificates::{
     Action,
-    convention::{Found, import_all, import_by_name, state},
+    convention::{DIRS, Found, import_all, import_by_name, state},
     name,
     request::{self, Answer, Files},
 };
@@ -81,6 +81,32 @@ async fn everything_is_imported_and_a_bad_bundle_keeps_nothing_out() {
 }
 
 #[tokio::test]
+async fn what_is_said_of_a_bundle_names_its_file() {
+    let (nss, dir) = (Nss::missing(), directory());
+    for name in ["bad.p12", "ovs_left.p12", "it's.p12"] {
+        fs::write(dir.path().join(name), "nothing").unwrap();
+    }
+    // The same subject under another name.
+    fs::copy(dir.path().join("left.p12"), dir.path().join("left2.p12")).unwrap();
+    let found = all(&nss, &[dir.path()]).await;
+    let faults = found
+        .iter()
+        .filter_map(|found| Some((&found.path, found.done.as_ref().err()?)));
+    let mut codes = Vec::new();
+    for (path, error) in faults {
+        let said = error.of_bundle(path);
+        assert_eq!(said.matches(&path.display().to_string()).count(), 1, "{said}");
+        assert_eq!(
+            error.code() == "nickname",
+            said.ends_with("another name"),
+            "{said}"
+        );
+        codes.push(error.code().to_owned());
+    }
+    assert_eq!(codes, ["malformed", "nickname", "collision", "nickname"]);
+}
+
+#[tokio::test]
 async fn a_name_finds_its_bundle_in_the_first_directory_that_has_one() {
     let (nss, empty, dir) = (Nss::missing(), place(), directory());
     let dirs = [empty.path(), dir.path()];
@@ -99,6 +125,25 @@ async fn a_name_finds_its_bundle_in_the_first_directory_that_has_one() {
             .all(|dir| text.contains(&dir.join("nobody.p12").display().to_string())),
         "{text}"
     );
+}
+
+#[tokio::test]
+async fn a_damaged_database_stays_as_it_is() {
+    let (nss, dir) = (Nss::new(), directory());
+    let left = name::parse("left").unwrap();
+    for (name, content) in [("key4.db", Some("")), ("cert9.db", Some("")), ("key4.db", None)] {
+        let damaged = nss.copy();
+        let path = damaged.dir().join(name);
+        match content {
+            Some(content) => fs::write(&path, content).unwrap(),
+            None => fs::remove_file(&path).unwrap(),
+        }
+        let error = import_by_name(&damaged.database(), &left, &[dir.path()])
+            .await
+            .unwrap_err();
+        assert_eq!(error.code(), "damaged", "{error}");
+        assert_eq!(fs::read_to_string(&path).ok().as_deref(), content);
+    }
 }
 
 #[tokio::test]
@@ -205,4 +250,31 @@ fn a_change_in_the_directories_is_seen() {
     assert_ne!(before, renamed);
     fs::write(dir.path().join("other.p12"), "else").unwrap();
     assert_ne!(renamed, state(&dirs));
+}
+
+#[test]
+fn our_directory_is_there_before_anybody_puts_a_bundle_into_it() {
+    let (dir, config) = (
+        place(),
+        concat!(
+            env!("CARGO_MANIFEST_DIR"),
+            "/../../packaging/root/usr/lib/tmpfiles.d/nmstate-ipsec.conf"
+        ),
+    );
+    let mut make = Command::new("systemd-tmpfiles");
+    make.args(["--create", &format!("--root={}", dir.path().display()), config]);
+    if !rustix::process::geteuid().is_root() {
+        return println!("SKIP our_directory_is_there_before_anybody_puts_a_bundle_into_it: not root");
+    }
+    let Ok(made) = make.output() else {
+        return println!(
+            "SKIP our_directory_is_there_before_anybody_puts_a_bundle_into_it: no systemd-tmpfiles"
+        );
+    };
+    assert!(made.status.success() && made.stderr.is_empty(), "{made:?}");
+    let mode = |path: &str| {
+        let path = dir.path().join(path.trim_start_matches('/'));
+        fs::metadata(path).unwrap().permissions().mode() & 0o7777
+    };
+    assert_eq!((mode("/etc/nmstate-ipsec"), mode(DIRS[1])), (0o755, 0o700));
 }

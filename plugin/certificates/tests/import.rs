@@ -338,7 +338,10 @@ async fn a_certificate_that_expires_soon_is_warned_of() {
             .collect::<Vec<_>>(),
         ["expires-soon"]
     );
-    let listed = held(&nss.database(), SystemTime::now()).await.unwrap();
+    let listed = held(&nss.database(), SystemTime::now())
+        .await
+        .unwrap()
+        .certificates;
     let left = listed.iter().find(|held| held.nickname == "left").unwrap();
     assert!(
         left.has_key && left.findings[0].code == "expires-soon" && left.days_left == 29,
@@ -380,19 +383,16 @@ async fn passwords_and_keys_are_in_no_argument_and_no_environment() {
         .await
         .unwrap();
     let log = fs::read_to_string(log).unwrap();
-    assert!(log.contains("bundle.p12") && log.contains("nsspassword"), "{log}");
+    assert!(
+        log.contains("/proc/self/fd/") && log.contains("nsspassword"),
+        "{log}"
+    );
     let is_secret = |word: &str| word.len() >= 48 && word.bytes().all(|byte| byte.is_ascii_hexdigit());
     assert!(
         !log.contains("Sesame")
             && !log.contains("bundle-word")
             && !log.split(['\n', '\0', '=']).any(is_secret),
         "{log}"
-    );
-    // What the programs were given to read is gone.
-    let files: Vec<&str> = log.lines().filter(|line| line.ends_with("/bundle.p12")).collect();
-    assert!(
-        files.len() == 2 && files.iter().all(|file| !std::path::Path::new(file).exists()),
-        "{files:?}"
     );
 }
 

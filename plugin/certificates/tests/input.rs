@@ -356,7 +356,7 @@ async fn faults_of_what_is_there_are_found() {
             .collect()
     };
     let now = std::time::SystemTime::now();
-    let listed = held(&nss.database(), now).await.unwrap();
+    let listed = held(&nss.database(), now).await.unwrap().certificates;
     assert_eq!(codes(&listed, true), ["expired", "no-authority"]);
     assert_eq!(codes(&listed, false), ["no-authority", "no-key"]);
     let file = nss.file("ca.pem", &ca.certificate.to_pem().unwrap());
@@ -364,7 +364,7 @@ async fn faults_of_what_is_there_are_found() {
         "certutil",
         &["-A", "-n", "CA", "-t", "CT,C,C", "-i", file.to_str().unwrap()],
     );
-    let listed = held(&nss.database(), now).await.unwrap();
+    let listed = held(&nss.database(), now).await.unwrap().certificates;
     let peer = listed.iter().find(|held| held.nickname == "peer").unwrap();
     assert_eq!(
         peer.findings
@@ -373,5 +373,11 @@ async fn faults_of_what_is_there_are_found() {
             .collect::<Vec<_>>(),
         ["no-key"]
     );
-    assert!(held(&Nss::missing().database(), now).await.unwrap().is_empty());
+    assert!(
+        held(&Nss::missing().database(), now)
+            .await
+            .unwrap()
+            .certificates
+            .is_empty()
+    );
 }

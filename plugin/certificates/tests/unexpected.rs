@@ -132,3 +132,31 @@ async fn what_is_the_cluster_networks_stays_as_it_is() {
     assert!(removed.authorities.is_empty());
     assert_eq!(nss.state().trust("ovs_cacert"), ["C,,"]);
 }
+
+#[tokio::test]
+async fn the_longest_nickname_is_imported_and_replaced_and_a_longer_one_refused() {
+    let (nss, ca) = (Nss::missing(), authority("Test CA", None));
+    let bundle = |name: &str| pkcs12(&issue(&ca, &Request::new(name)), &[&ca], "");
+    let path = nss.file("left.p12", &bundle("left"));
+    for length in [181, 185, 200, 240] {
+        let error = import_file(&nss.database(), &path, Some(&"n".repeat(length)), &[])
+            .await
+            .unwrap_err();
+        assert!(
+            error.is_input() && error.to_string().contains("longer than 180 bytes"),
+            "{error}"
+        );
+        assert!(!nss.dir().exists());
+    }
+    let longest = "n".repeat(180);
+    import_file(&nss.database(), &path, Some(&longest), &[])
+        .await
+        .unwrap();
+    // Of another subject, so that both are renamed.
+    let path = nss.file("left.p12", &bundle("other"));
+    let done = import_file(&nss.database(), &path, Some(&longest), &[])
+        .await
+        .unwrap();
+    assert_eq!(done.action, Action::Replaced);
+    assert_eq!(nss.state().trust(&longest), ["u,u,u"]);
+}

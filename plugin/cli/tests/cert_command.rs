@@ -123,6 +123,44 @@ fn bundles_are_made_and_taken_out_again() {
 }
 
 #[test]
+fn a_key_with_a_password_is_bundled() {
+    let scene = Scene::new();
+    fs::write(scene.path("word"), "sesame\n").unwrap();
+    fs::write(scene.path("other"), "rice\n").unwrap();
+    scene.shell("openssl pkcs8 -topk8 -in left.key -passout file:word -out sealed.key");
+    let bundle = [
+        "bundle",
+        "--cert",
+        "left.pem",
+        "--key",
+        "sealed.key",
+        "-o",
+        "left2.p12",
+    ];
+    let with = |more: &[&'static str]| scene.cert(&[&bundle[..], more].concat());
+    for more in [&[][..], &["--password-file", "word"]] {
+        let (status, _, stderr) = with(more);
+        assert!(
+            status == 2 && stderr.starts_with("sealed.key: ") && stderr.contains("--key-password-file"),
+            "{stderr}"
+        );
+    }
+    let (status, _, stderr) = with(&["--key-password-file", "other"]);
+    assert!(
+        status == 2 && stderr.contains("not the one of the key"),
+        "{stderr}"
+    );
+    let (status, _, stderr) = with(&["--key-password-file", "-", "--password-file", "-"]);
+    assert!(status == 2 && stderr.contains("standard input"), "{stderr}");
+    assert!(!scene.path("left2.p12").exists());
+    assert_eq!(
+        with(&["--key-password-file", "word", "--password-file", "other"]).0,
+        0
+    );
+    scene.shell("openssl pkcs12 -in left2.p12 -passin file:other -nodes -out out.pem");
+}
+
+#[test]
 fn a_bad_bundle_among_good_ones_shows_in_the_status() {
     let scene = Scene::new();
     fs::write(scene.path("bad.p12"), "no bundle").unwrap();
@@ -161,6 +199,42 @@ fn a_database_that_another_program_has_locked_is_told() {
         assert_eq!(scene.listed(), before);
     }
     assert_eq!(scene.cert(&["import", "right.p12"]).0, 0);
+}
+
+#[test]
+fn a_failure_is_told_to_programs_too() {
+    let scene = Scene::new();
+    assert_eq!(scene.cert(&["import", "left.p12"]).0, 0);
+    let told = |arguments: &[&str], code: &str, status: i32| {
+        let (found, stdout, stderr) = scene.cert(arguments);
+        let told: Value = serde_json::from_str(&stdout).unwrap_or_default();
+        assert_eq!((found, stderr.as_str()), (status, ""), "{arguments:?}: {stdout}");
+        assert_eq!(told["error"]["code"], code, "{arguments:?}: {stdout}");
+        assert!(
+            told["error"]["text"].as_str().is_some_and(|text| text.len() > 20),
+            "{stdout}"
+        );
+    };
+    told(&["verify", "--json", "other"], "missing", 1);
+    told(&["remove", "--json", "other"], "missing", 1);
+    told(&["remove", "--json", "ovs_cert"], "nickname", 2);
+    told(
+        &["import", "--json", "--nickname", "x", "left.p12", "right.p12"],
+        "arguments",
+        2,
+    );
+    fs::write(scene.path("nss/cert9.db"), "no database at all").unwrap();
+    told(&["list", "--json"], "tool", 1);
+    told(&["verify", "--json"], "tool", 1);
+    told(&["remove", "--json", "left"], "tool", 1);
+    fs::remove_file(scene.path("nss/cert9.db")).unwrap();
+    told(&["list", "--json"], "damaged", 1);
+    // For people it is said where they look for it.
+    let (status, stdout, stderr) = scene.cert(&["list"]);
+    assert!(
+        status == 1 && stdout.is_empty() && stderr.contains("cert9.db"),
+        "{stdout}{stderr}"
+    );
 }
 
 /// With little room, from none to enough, an import succeeds or leaves everything as it was.

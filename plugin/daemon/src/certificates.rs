@@ -6,8 +6,8 @@ use std::{
     fs,
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
-    sync::{Mutex, PoisonError},
-    time::Duration,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
 };
 
 use nmstate_ipsec_core::{
@@ -26,8 +26,12 @@ const PROGRAM: &str = "/usr/libexec/nmstate-ipsec-certificates";
 /// How long it may take: each of NSS's own programs has two minutes of it, and is killed with it.
 const TIME_OUT: Duration = Duration::from_secs(180);
 
-/// How long somebody who only looks waits for it.
+/// How long somebody who only looks waits for it. With ten thousand certificates it takes longer; it goes on then, and
+/// whoever looks next finds what it has found.
 const PATIENCE: Duration = Duration::from_secs(5);
+
+/// How long nobody tries again to list a database that could not be listed. Another program may just have had it locked.
+const RESPITE: Duration = Duration::from_secs(30);
 
 /// Most bytes of its answer: ten thousand certificates fit.
 const MAX_ANSWER: usize = 64 * 1024 * 1024;
@@ -38,17 +42,19 @@ const DAY: i64 = 24 * 3600;
 #[derive(Debug)]
 pub struct Certificates {
     program: PathBuf,
-    known: Mutex<Known>,
+    patience: Duration,
+    known: Arc<Mutex<Known>>,
     /// Held while the database is listed, so that one who looks does it for all.
-    listing: tokio::sync::Mutex<()>,
+    listing: Arc<tokio::sync::Mutex<()>>,
 }
 
 impl Default for Certificates {
     fn default() -> Self {
         Self {
             program: PROGRAM.into(),
-            known: Mutex::default(),
-            listing: tokio::sync::Mutex::default(),
+            patience: PATIENCE,
+            known: Arc::default(),
+            listing: Arc::default(),
         }
     }
 }
@@ -59,6 +65,41 @@ struct Known {
     /// What the database's file looked like then.
     stamp: Option<Stamp>,
     validity: HashMap<String, Validity>,
+    /// When it could not be listed, if that was so last.
+    failed: Option<Instant>,
+}
+
+impl Known {
+    /// Keeps what was found in the database, or that it could not be listed.
+    fn keep(&mut self, stamp: Stamp, listed: Result<Vec<Listed>, String>) {
+        self.validity.clear();
+        self.stamp = Some(stamp);
+        self.failed = listed.is_err().then(Instant::now);
+        let listed = listed.unwrap_or_else(|why| {
+            tracing::warn!("until when certificates are valid is not known: {why}");
+            Vec::new()
+        });
+        for Listed {
+            nickname,
+            not_before,
+            not_after,
+        } in listed
+        {
+            let validity = Validity {
+                not_before,
+                not_after,
+            };
+            // Of several with one nickname NSS takes the newest, which is listed first.
+            self.validity.entry(nickname).or_insert(validity);
+        }
+    }
+
+    /// What is known of the database as it is. Of a failure that is nothing, for a while: whoever looks next is not to wait
+    /// for the same.
+    fn of(&self, stamp: Stamp) -> Option<&HashMap<String, Validity>> {
+        let is_old = self.failed.is_some_and(|failed| failed.elapsed() > RESPITE);
+        (self.stamp == Some(stamp) && !is_old).then_some(&self.validity)
+    }
 }
 
 /// Time of the last change in seconds and nanoseconds, size, and number of the file.
@@ -139,9 +180,7 @@ impl Certificates {
     /// # Errors
     /// It cannot be run, or does not understand the request.
     pub async fn ask(&self, request: String) -> Result<String, CommandError> {
-        let command = Command::new(&self.program, TIME_OUT).args(["--answer"]);
-        let ran = command.keep(MAX_ANSWER).input(request).run().await;
-        ran.and_then(Output::success).map(|output| output.stdout)
+        ask(&self.program, request).await
     }
 
     /// The nickname of the certificate that is another one now, according to an answer, if there is one.
@@ -191,52 +230,34 @@ impl Certificates {
 
     /// From when until when the certificate is valid, if it is in the database and the program says so soon.
     pub async fn validity(&self, nickname: &str) -> Option<Validity> {
-        let stamp = stamp()?;
-        if let Some(known) = self.remembered(stamp) {
-            return known.get(nickname).copied();
+        self.validity_in(stamp()?, nickname).await
+    }
+
+    /// The same of the database that looks like `stamp`.
+    async fn validity_in(&self, stamp: Stamp, nickname: &str) -> Option<Validity> {
+        if let Some(known) = remembered(&self.known, stamp, nickname) {
+            return known;
         }
-        let _turn = self.listing.lock().await;
-        if let Some(known) = self.remembered(stamp) {
-            return known.get(nickname).copied();
-        }
-        let listed = self.list().await.unwrap_or_else(|why| {
-            tracing::warn!("until when certificates are valid is not known: {why}");
-            Vec::new()
+        let (known, listing, program) = (
+            Arc::clone(&self.known),
+            Arc::clone(&self.listing),
+            self.program.clone(),
+        );
+        // Of its own, so that it goes on when nobody waits any more.
+        let looked = tokio::spawn(async move {
+            let _turn = listing.lock().await;
+            if remembered(&known, stamp, "").is_none() {
+                let listed = list(&program).await;
+                locked(&known).keep(stamp, listed);
+            }
         });
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        known.validity.clear();
-        for Listed {
-            nickname,
-            not_before,
-            not_after,
-        } in listed
-        {
-            let validity = Validity {
-                not_before,
-                not_after,
-            };
-            // Of several with one nickname NSS takes the newest, which is listed first.
-            known.validity.entry(nickname).or_insert(validity);
+        if tokio::time::timeout(self.patience, looked).await.is_err() {
+            tracing::warn!(
+                "until when '{nickname}' is valid is not known yet: listing the certificates takes longer than {} s",
+                self.patience.as_secs_f32()
+            );
         }
-        // Also of a failure: whoever looks next is not to wait for the same.
-        known.stamp = Some(stamp);
-        known.validity.get(nickname).copied()
-    }
-
-    /// What is in the database, or why that is not known.
-    async fn list(&self) -> Result<Vec<Listed>, String> {
-        let asked = self.ask(json!({ "do": "list" }).to_string());
-        let answer = tokio::time::timeout(PATIENCE, asked)
-            .await
-            .map_err(|_| format!("listing them takes longer than {} s", PATIENCE.as_secs()))?
-            .map_err(|error| error.to_string())?;
-        let listed = read(&answer).and_then(|answer| answer.listed);
-        listed.ok_or_else(|| "the database cannot be listed; see 'nmstate-ipsec cert list'".to_owned())
-    }
-
-    fn remembered(&self, stamp: Stamp) -> Option<HashMap<String, Validity>> {
-        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        (known.stamp == Some(stamp)).then(|| known.validity.clone())
+        remembered(&self.known, stamp, nickname).flatten()
     }
 
     /// Says in the journal if the certificate, which `connection` uses, expires soon.
@@ -249,6 +270,29 @@ impl Certificates {
             );
         }
     }
+}
+
+async fn ask(program: &Path, request: String) -> Result<String, CommandError> {
+    let command = Command::new(program, TIME_OUT).args(["--answer"]);
+    let ran = command.keep(MAX_ANSWER).input(request).run().await;
+    ran.and_then(Output::success).map(|output| output.stdout)
+}
+
+/// What is in the database, or why that is not known.
+async fn list(program: &Path) -> Result<Vec<Listed>, String> {
+    let answer = ask(program, json!({ "do": "list" }).to_string()).await;
+    let answer = answer.map_err(|error| error.to_string())?;
+    let listed = read(&answer).and_then(|answer| answer.listed);
+    listed.ok_or_else(|| "the database cannot be listed; see 'nmstate-ipsec cert list'".to_owned())
+}
+
+/// What is known of a certificate in the database that looks like `stamp`, if anything is known of that.
+fn remembered(known: &Mutex<Known>, stamp: Stamp, nickname: &str) -> Option<Option<Validity>> {
+    locked(known).of(stamp).map(|known| known.get(nickname).copied())
+}
+
+fn locked(known: &Mutex<Known>) -> MutexGuard<'_, Known> {
+    known.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn read(answer: &str) -> Option<Answer> {
@@ -273,40 +317,4 @@ fn seconds() -> i64 {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_change_is_read_from_an_answer() {
-        let answer = |action: &str, dry_run: bool| {
-            format!(
-                r#"{{"database":"/nss","answer":{{"imported":{{"nickname":"left","action":"{action}","dry-run":{dry_run}}}}}}}"#
-            )
-        };
-        assert_eq!(
-            Certificates::changed_by(&answer("replaced", false)).as_deref(),
-            Some("left")
-        );
-        for (action, dry_run) in [("unchanged", false), ("mended", false), ("replaced", true)] {
-            assert_eq!(Certificates::changed_by(&answer(action, dry_run)), None);
-        }
-        let other = r#"{"database":"/nss","answer":{"removed":{"nickname":"left","authorities":[]}}}"#;
-        assert_eq!(Certificates::changed_by(other), None);
-        assert_eq!(Certificates::changed_by("no answer"), None);
-    }
-
-    #[test]
-    fn only_what_is_valid_now_is_without_fault() {
-        let now = seconds();
-        let validity = |from: i64, until: i64| Validity {
-            not_before: now + from * DAY,
-            not_after: now + until * DAY,
-        };
-        assert_eq!(validity(-1, 1).fault("left"), None);
-        let expired = validity(-9, -2).fault("left").unwrap().to_string();
-        assert!(expired.contains("'left' expired 2 days ago"), "{expired}");
-        let early = validity(3, 9).fault("left").unwrap().to_string();
-        assert!(early.contains("valid in"), "{early}");
-        assert!(validity(-1, 29).warning().is_some() && validity(-1, 31).warning().is_none());
-    }
-}
+mod tests;

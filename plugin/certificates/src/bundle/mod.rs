@@ -1,5 +1,6 @@
 //! Bundles: a certificate, its key and the authorities that came with them.
 
+mod patience;
 mod pem;
 mod pkcs12;
 
@@ -43,21 +44,11 @@ impl Bundle {
     /// # Errors
     /// What is wrong with them.
     pub fn read(file: &InputFile, key: Option<&InputFile>, password: &Password) -> Result<Self, Error> {
-        let (path, bytes) = (&file.path, &file.content);
-        let (certificates, key) = if pem::is(bytes) {
-            let certificates = pem::certificates(path, bytes)?;
-            let key = key.unwrap_or(file);
-            (certificates, pem::key(&key.path, &key.content, password)?)
-        } else if let Some(key) = key {
-            return Err(Error::file(
-                "key",
-                &key.path,
-                "is of use with a certificate in PEM only; PKCS#12 brings its own key",
-            ));
-        } else {
-            pkcs12::read(path, bytes, password)?
-        };
-        Self::of(path, certificates, key)
+        let path = file.path.clone();
+        let (file, key, password) = (file.clone(), key.cloned(), password.clone());
+        let work = move || parts(&file, key.as_ref(), &password);
+        let (certificates, key) = patience::within(patience::PATIENCE, &path, work)?;
+        Self::of(&path, certificates, key)
     }
 
     /// Puts the parts together.
@@ -100,8 +91,32 @@ impl Bundle {
     /// # Errors
     /// OpenSSL cannot make one of it.
     pub fn to_pkcs12(&self, name: &str, password: &str, with_chain: bool) -> Result<Vec<u8>, Error> {
-        pkcs12::write(self, name, password, with_chain)
+        pkcs12::write(self, name, password, with_chain, pkcs12::ROUNDS)
     }
+
+    /// The same for another program to read at once, with a password that nobody could guess: rounds would only take time.
+    pub(crate) fn to_pkcs12_for_now(&self, name: &str, password: &str) -> Result<Vec<u8>, Error> {
+        pkcs12::write(self, name, password, false, 1)
+    }
+}
+
+/// What files hold. A password may cost any amount of work.
+fn parts(
+    file: &InputFile,
+    key: Option<&InputFile>,
+    password: &Password,
+) -> Result<(Vec<X509>, PKey<Private>), Error> {
+    let (path, bytes) = (&file.path, &file.content);
+    if pem::is(bytes) {
+        let certificates = pem::certificates(path, bytes)?;
+        let key = key.unwrap_or(file);
+        return Ok((certificates, pem::key(&key.path, &key.content, password)?));
+    }
+    if let Some(key) = key {
+        let detail = "is of use with a certificate in PEM only; PKCS#12 brings its own key";
+        return Err(Error::file("key", &key.path, detail));
+    }
+    pkcs12::read(path, bytes, password)
 }
 
 /// Whether a file is PEM; a bundle that is not is PKCS#12.

@@ -17,7 +17,7 @@ use super::{Bundle, wrong_password};
 use crate::{error::Error, file::Password};
 
 /// Rounds that make a key of a password. As many as OpenSSL's own command makes.
-const ROUNDS: u32 = 2048;
+pub(super) const ROUNDS: u32 = 2048;
 
 pub(super) fn read(
     path: &Path,
@@ -75,7 +75,13 @@ fn says(errors: &ErrorStack, words: &str) -> bool {
         .any(|error| error.reason().is_some_and(|reason| reason.contains(words)))
 }
 
-pub(super) fn write(bundle: &Bundle, name: &str, password: &str, with_chain: bool) -> Result<Vec<u8>, Error> {
+pub(super) fn write(
+    bundle: &Bundle,
+    name: &str,
+    password: &str,
+    with_chain: bool,
+    rounds: u32,
+) -> Result<Vec<u8>, Error> {
     let made = || {
         let mut builder = Pkcs12::builder();
         builder
@@ -84,8 +90,8 @@ pub(super) fn write(bundle: &Bundle, name: &str, password: &str, with_chain: boo
             .cert(&bundle.certificate)
             .key_algorithm(Nid::AES_256_CBC)
             .cert_algorithm(Nid::AES_256_CBC)
-            .key_iter(ROUNDS)
-            .mac_iter(ROUNDS)
+            .key_iter(rounds)
+            .mac_iter(rounds)
             .mac_md(MessageDigest::sha256());
         if with_chain && !bundle.chain.is_empty() {
             let mut chain = Stack::new()?;

@@ -62,13 +62,13 @@ impl Batch {
     }
 }
 
-/// Whether `argument` comes out of certutil's reader as it went in.
+/// Whether `argument` comes out of certutil's reader as it went in. What was no text when it came from there does not.
 pub(crate) fn can_hold(argument: &str) -> bool {
     !argument.is_empty()
         && argument.len() <= MAX_LINE
         && !argument
             .chars()
-            .any(|character| character == '"' || character.is_control())
+            .any(|character| matches!(character, '"' | char::REPLACEMENT_CHARACTER) || character.is_control())
 }
 
 #[cfg(test)]
@@ -112,6 +112,15 @@ mod tests {
         );
     }
 
+    #[test]
+    fn lines_of_the_greatest_length_fit() {
+        let nickname = name::parse(&"n".repeat(180)).unwrap();
+        let arguments = ["-n", nickname.as_str(), "--new-n", &name::previous(&nickname)];
+        let batch = Batch::default().with("--rename", &arguments).unwrap();
+        let text = batch.text("/var/lib/ipsec/nss/nsspassword");
+        assert!(text.len() < 512, "{}", text.len());
+    }
+
     proptest! {
         #[test]
         fn a_name_stays_one_argument(name in "\\PC{0,80}|[-\"' \\\\\t\n\u{b}a-z:/]{0,20}|.{0,600}") {
@@ -123,8 +132,8 @@ mod tests {
             if let Ok(nickname) = name::parse(&text) {
                 prop_assert!(!nickname.as_str().starts_with('-'));
                 prop_assert!(can_hold(nickname.as_str()));
-                for name in [nickname.to_string(), name::next(&nickname), name::previous(&nickname)] {
-                    prop_assert!(Batch::default().with("--rename", &["-n", &name, "--new-n", &name]).is_ok());
+                for name in [name::next(&nickname), name::previous(&nickname)] {
+                    prop_assert!(Batch::default().with("--rename", &["-n", nickname.as_str(), "--new-n", &name]).is_ok());
                     check(&name);
                 }
             }

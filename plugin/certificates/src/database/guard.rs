@@ -4,10 +4,13 @@ use std::{fs::File, io, os::fd::OwnedFd, thread, time::Duration};
 
 use nmstate_ipsec_core::connection::Nickname;
 use rustix::{
-    fs::{FallocateFlags, FlockOperation, Mode, OFlags, fallocate, flock, open},
+    fs::{FallocateFlags, FlockOperation, Mode, OFlags, fallocate, fcntl_lock, flock, open},
     io::{FdFlags, fcntl_setfd},
 };
-use tokio::{sync::oneshot, time::timeout};
+use tokio::{
+    sync::oneshot,
+    time::{Instant, timeout, timeout_at},
+};
 
 use super::{Database, Snapshot};
 use crate::error::Error;
@@ -68,6 +71,31 @@ impl Database {
                 ),
             )),
         }
+    }
+
+    /// Waits until no other program has the database locked, or until `deadline`. Says whether one had, and has no more.
+    pub(crate) async fn wait_for_others(&self, deadline: Instant) -> bool {
+        let mut had_to = false;
+        for name in ["cert9.db", "key4.db"] {
+            let Ok(file) = File::options().read(true).write(true).open(self.dir().join(name)) else {
+                continue;
+            };
+            if fcntl_lock(&file, FlockOperation::NonBlockingLockExclusive).is_ok() {
+                continue;
+            }
+            had_to = true;
+            let (done, waiting) = oneshot::channel();
+            // As in `lock`. What is got here goes with the descriptor.
+            thread::spawn(move || {
+                let locked = fcntl_lock(&file, FlockOperation::LockExclusive);
+                drop(file);
+                let _ = done.send(locked);
+            });
+            if !matches!(timeout_at(deadline, waiting).await, Ok(Ok(Ok(())))) {
+                return false;
+            }
+        }
+        had_to
     }
 
     /// Keeps others from changing the database, and reads what is in it.

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 /// How much a certificate is trusted, as certutil writes it.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Trust(String);
 
@@ -24,6 +24,10 @@ impl Trust {
             .split(',')
             .next()
             .is_some_and(|flags| flags.contains(['C', 'T']))
+    }
+
+    pub(super) fn of(text: String) -> Self {
+        Self(text)
     }
 
     fn parse(text: &str) -> Option<Self> {
@@ -65,6 +69,7 @@ pub(super) fn take_out_pem(printed: &str) -> (String, Vec<&str>) {
 pub(super) fn entries(listed: &str) -> Vec<Entry> {
     listed
         .lines()
+        .filter(|line| key_id(line).is_none())
         .filter_map(|line| {
             let (name, trust) = line.trim_end().rsplit_once(' ')?;
             Some(Entry {
@@ -77,13 +82,14 @@ pub(super) fn entries(listed: &str) -> Vec<Entry> {
 
 /// Reads the ids from the list of keys.
 pub(super) fn key_ids(listed: &str) -> Vec<String> {
-    let id = |line: &str| {
-        let (_, after) = line.trim_start().strip_prefix('<')?.split_once('>')?;
-        let id = after.split_whitespace().nth(1)?;
-        let is_id = !id.is_empty() && id.bytes().all(|byte| byte.is_ascii_hexdigit());
-        is_id.then(|| id.to_lowercase())
-    };
-    listed.lines().filter_map(id).collect()
+    listed.lines().filter_map(key_id).collect()
+}
+
+fn key_id(line: &str) -> Option<String> {
+    let (_, after) = line.trim_start().strip_prefix('<')?.split_once('>')?;
+    let id = after.split_whitespace().nth(1)?;
+    let is_id = !id.is_empty() && id.bytes().all(|byte| byte.is_ascii_hexdigit());
+    is_id.then(|| id.to_lowercase())
 }
 
 #[cfg(test)]
@@ -128,6 +134,12 @@ Test CA - Ex                                                 ,,
             key_ids(keys),
             ["5d4c59ddafa6745bca63575c7a65cca0c0e19477", "bc46"]
         );
+    }
+
+    #[test]
+    fn a_key_is_no_certificate() {
+        let keys = "< 0> rsa      5d4c59ddafa6745bca63575c7a65cca0c0e19477   friendly u,u,u\n";
+        assert!(entries(keys).is_empty() && key_ids(keys).len() == 1);
     }
 
     #[test]

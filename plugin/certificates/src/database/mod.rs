@@ -4,6 +4,9 @@ mod batch;
 mod fault;
 mod guard;
 mod listing;
+mod marker;
+mod pretty;
+mod read;
 mod snapshot;
 
 use std::{
@@ -13,11 +16,12 @@ use std::{
     time::Duration,
 };
 
-use nmstate_ipsec_core::command::{Command, CommandError, Output};
+use nmstate_ipsec_core::command::{Command, CommandError, Output, Started};
 
 pub(crate) use batch::Batch;
 pub use listing::{Entry, Trust};
-pub(crate) use snapshot::{Snapshot, key_id};
+pub(crate) use marker::without_orphans;
+pub(crate) use snapshot::{Named, Snapshot, key_id};
 
 use crate::error::Error;
 
@@ -38,6 +42,9 @@ const TIME_OUT: Duration = Duration::from_secs(120);
 
 /// Most bytes that are read of a program: ten thousand certificates fit.
 const MAX_OUTPUT: usize = 64 * 1024 * 1024;
+
+/// Where files are slow to reach NSS copies the database when it is opened, and then knows nothing of what others change.
+const CACHE: (&str, &str) = ("NSS_SDB_USE_CACHE", "no");
 
 /// NSS's programs.
 #[derive(Debug, Clone)]
@@ -147,21 +154,37 @@ impl Database {
 
     /// A run of certutil; `action` is its first option.
     pub(crate) fn certutil(&self, action: &'static str) -> Command {
-        let command = Command::new(&self.tools.certutil, TIME_OUT).keep(MAX_OUTPUT);
+        let command = Command::new(&self.tools.certutil, TIME_OUT)
+            .keep(MAX_OUTPUT)
+            .env(CACHE.0, CACHE.1);
         command.args([action, "-d", &self.location, "-f", &self.password_file()])
     }
 
     /// A run of pk12util; `action` is its first option.
-    pub(crate) fn pk12util(&self, action: &'static str, file: &Path) -> Command {
-        let command = Command::new(&self.tools.pk12util, TIME_OUT);
-        let file = file.display().to_string();
-        command.args([action, &file, "-d", &self.location, "-k", &self.password_file()])
+    pub(crate) fn pk12util(&self, action: &'static str, file: &str) -> Command {
+        let command = Command::new(&self.tools.pk12util, TIME_OUT).env(CACHE.0, CACHE.1);
+        command.args([action, file, "-d", &self.location, "-k", &self.password_file()])
     }
 
     /// Runs the lines of `batch` in one process, until one of them fails.
     pub(crate) async fn run(&self, batch: &Batch) -> Result<Output, CommandError> {
-        let command = self.certutil("-B").args(["-i", "/dev/stdin"]);
-        command.input(batch.text(&self.password_file())).run().await
+        self.run_in(self.start(), batch).await
+    }
+
+    /// A certutil that is ready when it gets its lines. Half of its time it takes to get there, and can do so beside
+    /// something else: before it has lines it opens the database's files, and reads nothing of what they hold.
+    pub(crate) fn start(&self) -> Started {
+        self.certutil("-B").args(["-i", "/dev/stdin"]).start()
+    }
+
+    /// The same, if there is a database: NSS would make one, or what looks like one of what is damaged.
+    pub(crate) fn start_early(&self) -> Option<Started> {
+        (self.exists() && self.check().is_ok()).then(|| self.start())
+    }
+
+    /// Runs the lines of `batch` in what [`Self::start`] has started.
+    pub(crate) async fn run_in(&self, certutil: Started, batch: &Batch) -> Result<Output, CommandError> {
+        certutil.run(batch.text(&self.password_file())).await
     }
 
     /// What a protected database needs, or an empty file: without any, NSS's programs would ask the terminal.

@@ -1,17 +1,19 @@
 //! What is in the database at one time.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use openssl::{bn::BigNumContext, ec::PointConversionForm, pkey::Id, sha::sha1, x509::X509};
 
-use super::{Batch, Database, Entry, batch::can_hold, listing};
-use crate::{description, error::Error};
+use super::{Entry, Trust};
+use crate::description;
 
 /// A certificate and the nickname that it was found under.
 #[derive(Debug, Clone)]
 pub(crate) struct Named {
     pub(crate) name: String,
     pub(crate) certificate: X509,
+    /// Its trust. Nothing as long as others of its name have another, and nobody has asked for its own.
+    pub(crate) trust: Option<Trust>,
 }
 
 /// What is in the database at one time.
@@ -23,6 +25,8 @@ pub(crate) struct Snapshot {
     pub(crate) held: Vec<Named>,
     /// The ids of all keys, if they were asked for.
     pub(crate) keys: BTreeSet<String>,
+    /// Nicknames that are listed, but that certutil cannot be asked for. They are other people's: none of ours is so.
+    pub(crate) unreadable: BTreeSet<String>,
 }
 
 impl Snapshot {
@@ -51,12 +55,63 @@ impl Snapshot {
 
     /// The certificates that are trusted to issue others, and the rest.
     pub(crate) fn authorities(&self) -> (Vec<X509>, Vec<X509>) {
-        let is_trusted = |name: &str| self.entries_of(name).any(|entry| entry.trust.is_authority());
-        let (trusted, rest): (Vec<&Named>, Vec<&Named>) =
-            self.held.iter().partition(|held| is_trusted(&held.name));
+        let is_trusted = |held: &&Named| held.trust.as_ref().is_some_and(Trust::is_authority);
+        let (trusted, rest): (Vec<&Named>, Vec<&Named>) = self.held.iter().partition(is_trusted);
         let certificates =
             |held: Vec<&Named>| held.into_iter().map(|held| held.certificate.clone()).collect();
         (certificates(trusted), certificates(rest))
+    }
+
+    /// The nicknames of more than one certificate.
+    pub(crate) fn sharing(&self) -> HashSet<&str> {
+        let mut seen = HashSet::new();
+        let again = self.held.iter().filter(|held| !seen.insert(held.name.as_str()));
+        again.map(|held| held.name.as_str()).collect()
+    }
+
+    /// The trusts of each nickname.
+    pub(super) fn trusts(&self) -> HashMap<&str, Vec<&Trust>> {
+        let mut trusts: HashMap<&str, Vec<&Trust>> = HashMap::new();
+        for entry in &self.entries {
+            trusts.entry(&entry.name).or_default().push(&entry.trust);
+        }
+        trusts
+    }
+
+    /// Gives each certificate the trust of its nickname, where there is but one.
+    pub(super) fn give_trusts(&mut self) {
+        let given: Vec<Option<Trust>> = {
+            let trusts = self.trusts();
+            let one = |held: &Named| match trusts.get(held.name.as_str()).map(Vec::as_slice) {
+                Some([first, others @ ..]) if others.iter().all(|other| other == first) => {
+                    Some((*first).clone())
+                }
+                _ => None,
+            };
+            self.held.iter().map(one).collect()
+        };
+        for (held, trust) in self.held.iter_mut().zip(given) {
+            held.trust = trust;
+        }
+    }
+
+    /// Whether certificates that were asked for have trusts that were not.
+    pub(crate) fn is_vague(&self) -> bool {
+        self.held.iter().any(|held| held.trust.is_none())
+    }
+
+    /// Of two nicknames that are listed alike, because one of them ends in blanks, certutil finds one.
+    pub(super) fn note_shadowed(&mut self) {
+        let mut found: HashMap<&str, usize> = HashMap::new();
+        for held in &self.held {
+            *found.entry(&held.name).or_default() += 1;
+        }
+        let trusts = self.trusts();
+        let shadowed = trusts
+            .iter()
+            .filter(|(name, trusts)| found.get(*name).is_some_and(|found| *found < trusts.len()));
+        let shadowed: Vec<String> = shadowed.map(|(name, _)| (*name).to_owned()).collect();
+        self.unreadable.extend(shadowed);
     }
 
     /// What is not as it was in `before`, in words.
@@ -70,9 +125,10 @@ impl Snapshot {
             lines.extend(snapshot.held.iter().map(|held| {
                 let digits = description::fingerprint(&held.certificate);
                 format!(
-                    "the certificate {}... of '{}'",
+                    "the certificate {}... of '{}' ({})",
                     digits.get(..16).unwrap_or_default(),
-                    held.name
+                    held.name,
+                    held.trust.as_ref().map_or("?", Trust::as_str)
                 )
             }));
             lines.extend(snapshot.keys.iter().map(|id| format!("the key {id}")));
@@ -105,111 +161,4 @@ pub(crate) fn key_id(certificate: &X509) -> Option<String> {
         _ => return None,
     };
     Some(description::hex(&sha1(&value)))
-}
-
-impl Database {
-    /// Everything, keys included.
-    pub(crate) async fn snapshot(&self) -> Result<Snapshot, Error> {
-        let entries = self.entries().await?;
-        self.complete(Snapshot {
-            entries,
-            ..Snapshot::default()
-        })
-        .await
-    }
-
-    /// The list of nicknames.
-    pub(crate) async fn entries(&self) -> Result<Vec<Entry>, Error> {
-        let listed = self.certutil("-L").run().await;
-        let listed = self.succeeded("list the certificates", listed).await?;
-        Ok(listing::entries(&listed.stdout))
-    }
-
-    /// The list, and the certificates of `names` as far as there are any up to the first that is missing, in one process.
-    pub(crate) async fn glance(&self, names: &[&str]) -> Result<Snapshot, Error> {
-        let ran = self.run(&Self::glancing(names)?).await;
-        let output = match ran {
-            // certutil ends at the first name that it does not find, after the list.
-            Ok(output) if output.succeeded() || output.stderr.contains("ould not find cert") => output,
-            other => self.succeeded("list the certificates", other).await?,
-        };
-        Ok(Self::glanced(&output.stdout, names))
-    }
-
-    /// The lines that print the list and the certificates of `names`.
-    pub(crate) fn glancing(names: &[&str]) -> Result<Batch, Error> {
-        let mut batch = Batch::default().with("-L", &[])?;
-        for name in names.iter().filter(|name| can_hold(name)) {
-            batch.push("-L", &["-n", name, "-a"])?;
-        }
-        Ok(batch)
-    }
-
-    /// What those lines have printed.
-    pub(crate) fn glanced(printed: &str, names: &[&str]) -> Snapshot {
-        let (rest, blocks) = listing::take_out_pem(printed);
-        Snapshot {
-            entries: listing::entries(&rest),
-            held: attribute(&blocks, names),
-            keys: BTreeSet::new(),
-        }
-    }
-
-    /// Adds the certificates of all nicknames that are listed, and the keys.
-    pub(crate) async fn complete(&self, mut snapshot: Snapshot) -> Result<Snapshot, Error> {
-        let names: BTreeSet<&str> = snapshot.entries.iter().map(|entry| entry.name.as_str()).collect();
-        // Names that certutil's reader would tear apart cannot be ours.
-        let names: Vec<&str> = names.into_iter().filter(|name| can_hold(name)).collect();
-        let mut batch = Batch::default();
-        for name in &names {
-            batch.push("-L", &["-n", name, "-a"])?;
-        }
-        batch.push("-K", &[])?;
-        let output = match self.run(&batch).await {
-            // Without any key the last line fails.
-            Ok(output) if output.succeeded() || output.said().contains("no keys found") => output,
-            other => {
-                self.succeeded("read the certificates and the list of keys", other)
-                    .await?
-            }
-        };
-        let (rest, blocks) = listing::take_out_pem(&output.stdout);
-        snapshot.held = attribute(&blocks, &names);
-        snapshot.keys = listing::key_ids(&rest).into_iter().collect();
-        Ok(snapshot)
-    }
-}
-
-/// Says which certificate is whose. certutil prints for each name all certificates of its subject, whatever their names:
-/// a new group begins with another subject, or with a certificate that the group has already.
-fn attribute(blocks: &[&str], names: &[&str]) -> Vec<Named> {
-    let mut groups: Vec<BTreeMap<String, X509>> = Vec::new();
-    let mut subject = None;
-    for block in blocks {
-        let Ok(certificate) = X509::from_pem(block.as_bytes()) else {
-            continue;
-        };
-        let (digits, whose) = (
-            description::fingerprint(&certificate),
-            description::subject(&certificate),
-        );
-        let is_new =
-            subject.as_ref() != Some(&whose) || groups.last().is_none_or(|group| group.contains_key(&digits));
-        if is_new {
-            groups.push(BTreeMap::new());
-            subject = Some(whose);
-        }
-        if let Some(group) = groups.last_mut() {
-            group.insert(digits, certificate);
-        }
-    }
-    let named = groups.into_iter().zip(names);
-    named
-        .flat_map(|(group, name)| {
-            group.into_values().map(|certificate| Named {
-                name: (*name).to_owned(),
-                certificate,
-            })
-        })
-        .collect()
 }

@@ -4,18 +4,12 @@
 //! certificate of the same subject is under the old one's nickname at once; one of another subject waits under a name of
 //! its own. Only then, in one more process, is the old one taken out.
 
-use std::path::PathBuf;
-
-use nmstate_ipsec_core::{
-    command::{CommandError, Output},
-    connection::Nickname,
-    secret::Secret,
-};
+use nmstate_ipsec_core::{command::Started, connection::Nickname, secret::Secret};
 use openssl::{rand::rand_bytes, x509::X509};
 
 use super::{
     Action, Wanted,
-    plan::{self, Own, Plan, share_key},
+    plan::{self, Own, Plan, Step, share_key},
     undo,
 };
 use crate::{
@@ -23,7 +17,7 @@ use crate::{
     description::hex,
     error::Error,
     name,
-    private_dir::PrivateDir,
+    private_file::PrivateFile,
 };
 
 /// Trust that an authority is given.
@@ -42,61 +36,88 @@ pub(super) async fn carry_out(
     before: &Snapshot,
 ) -> Result<(), Error> {
     let reserve = database.reserve()?;
-    let private = PrivateDir::new()?;
-    let lines = lines(wanted, plan, before, &private)?;
-    let imported = match &plan.own {
-        Own::Import {
-            olds,
-            is_other_subject,
-            ..
-        } => {
-            let name = if *is_other_subject {
-                name::next(wanted.nickname)
-            } else {
-                wanted.nickname.to_string()
-            };
-            match bring_in(database, wanted, &name, &private).await? {
-                // Nothing is taken out on pk12util's word alone.
-                Ok(()) if !olds.is_empty() => is_in(database, wanted, &name, before).await,
-                other => other,
-            }
-        }
-        _ => Ok(()),
+    let incoming = match plan.own {
+        Own::Import { is_other_subject, .. } => Some(Incoming::start(database, wanted, is_other_subject)?),
+        _ => None,
+    };
+    let files = authority_files(plan)?;
+    let lines = lines(wanted, plan, before, &files)?;
+    // It gets ready while pk12util works.
+    let certutil = database.start();
+    database.mark(&plan.keys(wanted))?;
+    let imported = match incoming {
+        Some(incoming) => incoming.bring_in(database, wanted, plan, before).await,
+        None => Ok(()),
     };
     let cause = match imported {
-        Ok(()) => match finish(database, wanted, plan, lines).await {
-            None => return Ok(()),
+        Ok(()) => match finish(database, certutil, wanted, plan, lines).await {
+            None => {
+                database.unmark();
+                return Ok(());
+            }
             Some(cause) => cause,
         },
         Err(error) => error.cause(),
     };
     drop(reserve);
-    undo::undo(database, wanted, plan, before, cause).await
+    let undone = undo::undo(database, wanted, plan, &files, before, cause).await;
+    if undo::is_whole(&undone) {
+        database.unmark();
+    }
+    undone
 }
 
-/// Runs pk12util. The outer error is one from before the database was touched.
-async fn bring_in(
-    database: &Database,
-    wanted: &Wanted<'_>,
-    name: &str,
-    private: &PrivateDir,
-) -> Result<Result<(), Error>, Error> {
-    let mut bytes = [0; 24];
-    rand_bytes(&mut bytes).map_err(|error| Error::local("make a password", error))?;
-    let password = Secret::new(hex(&bytes));
-    let bundle = wanted.bundle.to_pkcs12(name, password.expose(), false)?;
-    let file = private.write("bundle.p12", &bundle)?;
-    let command = database.pk12util("-i", &file).args(["-w", "/dev/stdin"]);
-    let ran = command.input(password.expose()).run().await;
-    Ok(database
-        .succeeded(format!("import '{}'", wanted.nickname), ran)
-        .await
-        .map(drop))
+/// A certificate that comes in with its key when pk12util, which has begun to get ready, is told the password.
+struct Incoming {
+    pk12util: Started,
+    name: String,
+    password: Secret,
+    _bundle: PrivateFile,
+}
+
+impl Incoming {
+    fn start(database: &Database, wanted: &Wanted<'_>, is_other_subject: bool) -> Result<Self, Error> {
+        let name = if is_other_subject {
+            name::next(wanted.nickname)
+        } else {
+            wanted.nickname.to_string()
+        };
+        let mut bytes = [0; 24];
+        rand_bytes(&mut bytes).map_err(|error| Error::local("make a password", error))?;
+        let password = Secret::new(hex(&bytes));
+        let bundle = wanted.bundle.to_pkcs12_for_now(&name, password.expose())?;
+        let bundle = PrivateFile::new(&bundle)?;
+        let command = database.pk12util("-i", &bundle.path());
+        Ok(Self {
+            pk12util: command.args(["-w", "/dev/stdin"]).start(),
+            name,
+            password,
+            _bundle: bundle,
+        })
+    }
+
+    async fn bring_in(
+        self,
+        database: &Database,
+        wanted: &Wanted<'_>,
+        plan: &Plan,
+        before: &Snapshot,
+    ) -> Result<(), Error> {
+        let ran = self.pk12util.run(self.password.expose()).await;
+        database
+            .succeeded(format!("import '{}'", wanted.nickname), ran)
+            .await?;
+        match &plan.own {
+            // Nothing is taken out on pk12util's word alone.
+            Own::Import { olds, .. } if !olds.is_empty() => is_in(database, wanted, &self.name, before).await,
+            _ => Ok(()),
+        }
+    }
 }
 
 /// Makes sure that the new certificate is there with its key, beside those that had its name `before`.
 async fn is_in(database: &Database, wanted: &Wanted<'_>, name: &str, before: &Snapshot) -> Result<(), Error> {
-    let found = database.glance(&[name]).await?;
+    let (found, _) = database.glance(database.start(), &[name]).await?;
     let with_keys = |snapshot: &Snapshot| {
         let entries = snapshot.entries_of(name);
         entries.filter(|entry| entry.trust.has_key()).count()
@@ -114,41 +135,45 @@ async fn is_in(database: &Database, wanted: &Wanted<'_>, name: &str, before: &Sn
 }
 
 /// Runs the rest and looks at the result; says why that is not what is wanted.
-async fn finish(database: &Database, wanted: &Wanted<'_>, plan: &Plan, mut lines: Batch) -> Option<String> {
+async fn finish(
+    database: &Database,
+    certutil: Started,
+    wanted: &Wanted<'_>,
+    plan: &Plan,
+    mut lines: Batch,
+) -> Option<String> {
     let mut names = vec![wanted.nickname.as_str()];
     names.extend(plan.authorities.iter().map(|step| step.name.as_str()));
     match Database::glancing(&names) {
         Ok(glancing) => lines.append(&glancing),
         Err(error) => return Some(error.to_string()),
     }
-    let ran: Result<Output, CommandError> = database.run(&lines).await;
-    match database.succeeded("put the certificate in its place", ran).await {
-        Err(error) => Some(error.cause()),
-        Ok(output) => {
-            let found = Database::glanced(&output.stdout, &names);
-            (!plan::is_done(wanted, &found)).then(|| {
-                let listed = output.stdout.lines().filter(|line| line.contains(',')).collect::<Vec<_>>().join("; ");
-                format!("NSS's programs reported success, but the database does not hold what it should ({listed})")
-            })
-        }
+    let ran = database.run_in(certutil, &lines).await;
+    let output = match database.succeeded("put the certificate in its place", ran).await {
+        Ok(output) => output,
+        Err(error) => return Some(error.cause()),
+    };
+    let mut found = Database::glanced(&output.stdout, &names);
+    if found.is_vague() {
+        found = match database.snapshot().await {
+            Ok(found) => found,
+            Err(error) => return Some(error.cause()),
+        };
     }
+    (!plan::is_done(wanted, &found)).then(|| {
+        let listed = output.stdout.lines().filter(|line| line.contains(','));
+        let listed = listed.collect::<Vec<_>>().join("; ");
+        format!("NSS's programs reported success, but the database does not hold what it should ({listed})")
+    })
 }
 
 /// What is done after the certificate has come in.
-fn lines(wanted: &Wanted<'_>, plan: &Plan, before: &Snapshot, private: &PrivateDir) -> Result<Batch, Error> {
+fn lines(wanted: &Wanted<'_>, plan: &Plan, before: &Snapshot, files: &[PrivateFile]) -> Result<Batch, Error> {
     let mut lines = Batch::default();
-    for (index, step) in plan.authorities.iter().enumerate() {
+    for (step, file) in plan.authorities.iter().zip(files) {
         let trust = if step.is_trusted { AUTHORITY } else { BETWEEN };
-        match step.action {
-            Action::Imported => {
-                let file = authority_file(private, index, &step.certificate)?;
-                lines.push(
-                    "-A",
-                    &["-n", &step.name, "-t", trust, "-i", &file.display().to_string()],
-                )?;
-            }
-            Action::Mended => lines.push("-M", &["-n", &step.name, "-t", trust])?,
-            _ => {}
+        if step.action != Action::Unchanged {
+            lines.append(&trust_line(&step.name, trust, file)?);
         }
     }
     let nickname = wanted.nickname;
@@ -181,11 +206,19 @@ fn lines(wanted: &Wanted<'_>, plan: &Plan, before: &Snapshot, private: &PrivateD
     Ok(lines)
 }
 
-fn authority_file(private: &PrivateDir, index: usize, certificate: &X509) -> Result<PathBuf, Error> {
-    let der = certificate
-        .to_der()
-        .map_err(|error| Error::local("write a certificate down", error))?;
-    private.write(&format!("{index}.der"), &der)
+/// The certificate of each authority, for certutil to read.
+fn authority_files(plan: &Plan) -> Result<Vec<PrivateFile>, Error> {
+    let file = |step: &Step| {
+        let der = step.certificate.to_der();
+        PrivateFile::new(&der.map_err(|error| Error::local("write a certificate down", error))?)
+    };
+    plan.authorities.iter().map(file).collect()
+}
+
+/// Has an authority be there with `trust`. Of certificates that share a nickname `certutil -M` takes any; `-A` takes the one
+/// that it is given, if that is there already too.
+pub(super) fn trust_line(name: &str, trust: &str, file: &PrivateFile) -> Result<Batch, Error> {
+    Batch::default().with("-A", &["-n", name, "-t", trust, "-i", &file.path()])
 }
 
 /// Takes `olds`, of the same subject and so of the same nickname, away from beside `certificate`.
@@ -273,10 +306,10 @@ pub(crate) fn uri(id: &str) -> String {
     uri + ";type=cert"
 }
 
-/// What an import that was killed has left, and how it is finished or undone.
-pub(super) fn leftovers(nickname: &Nickname, found: &Snapshot) -> Result<Batch, Error> {
+/// What an import that was killed has left, and how it is finished or undone; and the keys that go with that.
+pub(super) fn leftovers(nickname: &Nickname, found: &Snapshot) -> Result<(Batch, Vec<String>), Error> {
     let (next, previous) = (name::next(nickname), name::previous(nickname));
-    let mut lines = Batch::default();
+    let (mut lines, mut keys) = (Batch::default(), Vec::new());
     let (mut dispensable, mut kept) = (Vec::new(), nickname.to_string());
     if found.has(nickname.as_str()) {
         dispensable.extend([&next, &previous]);
@@ -293,11 +326,15 @@ pub(super) fn leftovers(nickname: &Nickname, found: &Snapshot) -> Result<Batch, 
                 .certificates_of(&kept)
                 .any(|other| share_key(other, certificate))
         };
-        let mut certificates = found.certificates_of(name);
-        let has_key = certificates.any(|certificate| {
-            !is_twin(certificate) && key_id(certificate).is_some_and(|id| found.keys.contains(&id))
-        });
-        lines.push(if has_key { "-F" } else { "-D" }, &["-n", name])?;
+        let ids = found
+            .certificates_of(name)
+            .filter(|certificate| !is_twin(certificate));
+        let ids: Vec<String> = ids
+            .filter_map(key_id)
+            .filter(|id| found.keys.contains(id))
+            .collect();
+        lines.push(if ids.is_empty() { "-D" } else { "-F" }, &["-n", name])?;
+        keys.extend(ids);
     }
-    Ok(lines)
+    Ok((lines, keys))
 }

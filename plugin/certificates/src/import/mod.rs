@@ -4,15 +4,15 @@ mod change;
 mod plan;
 mod undo;
 
-use std::time::SystemTime;
+use std::{collections::BTreeSet, time::SystemTime};
 
-use nmstate_ipsec_core::connection::Nickname;
+use nmstate_ipsec_core::{command::Started, connection::Nickname};
 use openssl::x509::X509;
 use serde::{Deserialize, Serialize};
 
 use crate::{
     bundle::Bundle,
-    database::{Database, Snapshot},
+    database::{Database, Snapshot, without_orphans},
     description::Description,
     error::Error,
     fitness::{Fitness, fitness},
@@ -114,8 +114,17 @@ struct Wanted<'a> {
 /// The bundle is of no use, or something failed; then everything in the database is as it was, unless the error says
 /// otherwise.
 pub async fn import(database: &Database, import: &Import<'_>) -> Result<Imported, Error> {
+    import_with(database, None, import).await
+}
+
+/// The same with a certutil that was started before the bundle was opened.
+pub(crate) async fn import_with(
+    database: &Database,
+    certutil: Option<Started>,
+    import: &Import<'_>,
+) -> Result<Imported, Error> {
     let (wanted, mut warnings) = judge(import)?;
-    let (plan, is_led) = carry_out(database, &wanted, import.dry_run).await?;
+    let (plan, is_led) = carry_out(database, certutil, &wanted, import.dry_run).await?;
     warnings.retain(|warning| !(is_led && warning.code == judge::NO_AUTHORITY));
     Ok(Imported {
         nickname: wanted.nickname.to_string(),
@@ -161,7 +170,12 @@ fn judge<'a>(import: &Import<'a>) -> Result<(Wanted<'a>, Vec<Finding>), Error> {
 
 /// Also says whether the certificate leads to an authority that the database trusts; of what is there already that is
 /// for `cert verify` to say.
-async fn carry_out(database: &Database, wanted: &Wanted<'_>, dry_run: bool) -> Result<(Plan, bool), Error> {
+async fn carry_out(
+    database: &Database,
+    certutil: Option<Started>,
+    wanted: &Wanted<'_>,
+    dry_run: bool,
+) -> Result<(Plan, bool), Error> {
     if dry_run && !database.exists() {
         return Ok((plan::plan(database, wanted, &Snapshot::default())?, false));
     }
@@ -174,31 +188,59 @@ async fn carry_out(database: &Database, wanted: &Wanted<'_>, dry_run: bool) -> R
         database.create().await?;
     }
     database.check()?;
-    let mut names = vec![wanted.nickname.to_string()];
-    names.extend(
-        wanted
-            .authorities
-            .iter()
-            .filter_map(|(authority, _)| name::of_authority(authority).into_iter().next()),
-    );
+    let names = names(wanted);
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
-    let glanced = database.glance(&names).await?;
-    if plan::is_done(wanted, &glanced) {
+    let certutil = certutil.unwrap_or_else(|| database.start());
+    let (glanced, is_all) = database.glance(certutil, &names).await?;
+    let marked = database.marked();
+    if plan::is_done(wanted, &glanced) && marked.is_none() {
         return Ok((plan::plan(database, wanted, &glanced)?, true));
     }
-    let mut before = database.complete(glanced).await?;
-    let leftovers = change::leftovers(wanted.nickname, &before)?;
-    if !leftovers.is_empty() && !dry_run {
-        let _reserve = database.reserve()?;
-        let tidied = database.run(&leftovers).await;
-        database.succeeded("finish an earlier import", tidied).await?;
-        before = database.snapshot().await?;
+    let mut before = if is_all {
+        glanced
+    } else {
+        database.complete(glanced).await?
+    };
+    if !dry_run {
+        before = tidy(database, wanted, before, &marked.unwrap_or_default()).await?;
     }
     let plan = plan::plan(database, wanted, &before)?;
     if !dry_run && !plan.is_nothing() {
         change::carry_out(database, wanted, &plan, &before).await?;
     }
     Ok((plan, is_led(wanted, &before)))
+}
+
+/// The nicknames that are looked at first, each once: its own, and what the authorities would be called.
+fn names(wanted: &Wanted<'_>) -> Vec<String> {
+    let mut names = vec![wanted.nickname.to_string()];
+    for (authority, _) in &wanted.authorities {
+        let name = name::of_authority(authority).into_iter().next();
+        names.extend(name.filter(|name| !names.contains(name)));
+    }
+    names
+}
+
+/// Finishes what somebody has begun who was killed.
+async fn tidy(
+    database: &Database,
+    wanted: &Wanted<'_>,
+    found: Snapshot,
+    marked: &BTreeSet<String>,
+) -> Result<Snapshot, Error> {
+    let mut lines = without_orphans(marked, &found)?;
+    let (leftovers, keys) = change::leftovers(wanted.nickname, &found)?;
+    lines.append(&leftovers);
+    if lines.is_empty() {
+        database.unmark();
+        return Ok(found);
+    }
+    let _reserve = database.reserve()?;
+    database.mark(&keys)?;
+    let tidied = database.run(&lines).await;
+    database.succeeded("finish an earlier import", tidied).await?;
+    database.unmark();
+    database.snapshot().await
 }
 
 fn is_led(wanted: &Wanted<'_>, found: &Snapshot) -> bool {

@@ -4,7 +4,7 @@ use openssl::x509::X509;
 
 use super::{Action, Authority, Wanted};
 use crate::{
-    database::{Database, Entry, Snapshot, Trust, key_id},
+    database::{Database, Entry, Named, Snapshot, Trust, key_id},
     description,
     error::Error,
     name,
@@ -66,6 +66,15 @@ impl Plan {
         }
     }
 
+    /// The keys that come or go.
+    pub(super) fn keys(&self, wanted: &Wanted<'_>) -> Vec<String> {
+        let (Own::Import { olds, .. } | Own::Clear { olds }) = &self.own else {
+            return Vec::new();
+        };
+        let own = std::iter::once(&wanted.bundle.certificate);
+        own.chain(olds).filter_map(key_id).collect()
+    }
+
     pub(super) fn is_nothing(&self) -> bool {
         matches!(self.own, Own::Nothing)
             && self
@@ -89,15 +98,13 @@ pub(super) fn is_done(wanted: &Wanted<'_>, found: &Snapshot) -> bool {
         && wanted.authorities.iter().all(|(authority, is_trusted)| {
             found
                 .find(authority)
-                .is_some_and(|held| is_trusted_enough(found, &held.name, *is_trusted))
+                .is_some_and(|held| is_trusted_enough(held, *is_trusted))
         })
 }
 
-fn is_trusted_enough(found: &Snapshot, name: &str, is_trusted: bool) -> bool {
+fn is_trusted_enough(held: &Named, is_trusted: bool) -> bool {
     // What the cluster's network trusts is its own.
-    !is_trusted
-        || name::is_reserved(name)
-        || found.entries_of(name).any(|entry| entry.trust.covers_authority())
+    !is_trusted || name::is_reserved(&held.name) || held.trust.as_ref().is_some_and(Trust::covers_authority)
 }
 
 /// What must be done where the database is as in `before`.
@@ -109,7 +116,7 @@ pub(super) fn plan(database: &Database, wanted: &Wanted<'_>, before: &Snapshot) 
             Some(held) => Step {
                 name: held.name.clone(),
                 certificate: certificate.clone(),
-                action: if is_trusted_enough(before, &held.name, *is_trusted) {
+                action: if is_trusted_enough(held, *is_trusted) {
                     Action::Unchanged
                 } else {
                     Action::Mended
@@ -131,6 +138,12 @@ pub(super) fn plan(database: &Database, wanted: &Wanted<'_>, before: &Snapshot) 
 fn own(database: &Database, wanted: &Wanted<'_>, before: &Snapshot) -> Result<Own, Error> {
     let certificate = &wanted.bundle.certificate;
     let nickname = wanted.nickname.as_str();
+    if before.unreadable.contains(nickname) {
+        let detail = format!(
+            "somebody else's certificate there has a nickname that reads like '{nickname}' and is another (blanks at its end, for instance); remove or rename that one with certutil, or give another nickname with --nickname"
+        );
+        return Err(database.fault("unreadable", detail));
+    }
     let subject = description::subject(certificate);
     let other = before
         .held
@@ -148,7 +161,7 @@ fn own(database: &Database, wanted: &Wanted<'_>, before: &Snapshot) -> Result<Ow
     if before.entries_of(nickname).any(is_authority) {
         return Err(Error::Nickname {
             text: nickname.to_owned(),
-            detail: "an authority in the database is called so; give another with --nickname".to_owned(),
+            detail: "an authority in the database is called so".to_owned(),
         });
     }
     let (same, olds): (Vec<&X509>, Vec<&X509>) = before

@@ -1,6 +1,9 @@
 //! Back to what was, where a change failed in the middle; forward where the old certificate is gone already.
 
+use std::time::Duration;
+
 use openssl::x509::X509;
+use tokio::time::Instant;
 
 use super::{
     Action, Wanted,
@@ -12,20 +15,51 @@ use crate::{
     description,
     error::Error,
     name,
+    private_file::PrivateFile,
 };
 
-/// Undoes what was done of `plan`.
+/// How long undoing waits for other programs that have the database locked.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Undoes what was done of `plan`. Where that fails it is tried again, and as often as another program was in the way: each
+/// time begins with a look at what is left to do.
 pub(super) async fn undo(
     database: &Database,
     wanted: &Wanted<'_>,
     plan: &Plan,
+    files: &[PrivateFile],
     before: &Snapshot,
     cause: String,
+) -> Result<(), Error> {
+    let deadline = Instant::now() + PATIENCE;
+    let mut chances = 1;
+    loop {
+        let undone = once(database, wanted, plan, files, before, &cause).await;
+        if is_whole(&undone) {
+            return undone;
+        }
+        // One that was in the way may be gone before it is looked for.
+        if !database.wait_for_others(deadline).await {
+            if chances == 0 {
+                return undone;
+            }
+            chances -= 1;
+        }
+    }
+}
+
+async fn once(
+    database: &Database,
+    wanted: &Wanted<'_>,
+    plan: &Plan,
+    files: &[PrivateFile],
+    before: &Snapshot,
+    cause: &str,
 ) -> Result<(), Error> {
     let failed = |remains: Vec<String>| Error::Change {
         attempt: format!("import '{}'", wanted.nickname),
         dir: database.dir().to_owned(),
-        cause: cause.clone(),
+        cause: cause.to_owned(),
         remains,
     };
     let mut errors = Vec::new();
@@ -41,7 +75,7 @@ pub(super) async fn undo(
         if is_old_gone(plan, &now) {
             return forward(database, wanted, &now, failed).await;
         }
-        for lines in step(wanted, plan, before, &now) {
+        for lines in step(wanted, plan, files, before, &now) {
             let ran = match lines {
                 Ok(lines) => database
                     .succeeded("undo it", database.run(&lines).await)
@@ -61,6 +95,15 @@ pub(super) async fn undo(
             Err(failed(remains))
         }
         Err(error) => Err(failed(vec![format!("what is in it cannot be read: {error}")])),
+    }
+}
+
+/// Whether the database is as it was, or as it is to be.
+pub(super) fn is_whole(undone: &Result<(), Error>) -> bool {
+    match undone {
+        Ok(()) => true,
+        Err(Error::Change { remains, .. }) => remains.is_empty(),
+        Err(_) => false,
     }
 }
 
@@ -85,7 +128,7 @@ async fn forward(
     failed: impl Fn(Vec<String>) -> Error,
 ) -> Result<(), Error> {
     let lines = match change::leftovers(wanted.nickname, now) {
-        Ok(lines) => lines,
+        Ok((lines, _)) => lines,
         Err(error) => return Err(failed(vec![error.to_string()])),
     };
     if !lines.is_empty() {
@@ -104,7 +147,7 @@ async fn forward(
 }
 
 /// The old certificate gets its nickname back.
-fn names(wanted: &Wanted<'_>, plan: &Plan, _: &Snapshot, now: &Snapshot) -> Lines {
+fn names(wanted: &Wanted<'_>, plan: &Plan, _: &[PrivateFile], _: &Snapshot, now: &Snapshot) -> Lines {
     let (nickname, next, previous) = (
         wanted.nickname.as_str(),
         name::next(wanted.nickname),
@@ -134,7 +177,13 @@ fn names(wanted: &Wanted<'_>, plan: &Plan, _: &Snapshot, now: &Snapshot) -> Line
 }
 
 /// The new certificate goes, with its key if that has come with it.
-fn certificates(wanted: &Wanted<'_>, plan: &Plan, before: &Snapshot, now: &Snapshot) -> Lines {
+fn certificates(
+    wanted: &Wanted<'_>,
+    plan: &Plan,
+    _: &[PrivateFile],
+    before: &Snapshot,
+    now: &Snapshot,
+) -> Lines {
     let certificate = &wanted.bundle.certificate;
     if before.find(certificate).is_some() || now.find(certificate).is_none() {
         return Vec::new();
@@ -167,7 +216,7 @@ fn certificates(wanted: &Wanted<'_>, plan: &Plan, before: &Snapshot, now: &Snaps
 }
 
 /// A key goes that came without its certificate.
-fn keys(wanted: &Wanted<'_>, _: &Plan, before: &Snapshot, now: &Snapshot) -> Lines {
+fn keys(wanted: &Wanted<'_>, _: &Plan, _: &[PrivateFile], before: &Snapshot, now: &Snapshot) -> Lines {
     if before.find(&wanted.bundle.certificate).is_some() {
         // certutil would take the certificate along.
         return Vec::new();
@@ -181,7 +230,13 @@ fn keys(wanted: &Wanted<'_>, _: &Plan, before: &Snapshot, now: &Snapshot) -> Lin
 }
 
 /// Authorities go, or get back the trust that they had.
-fn authorities(_: &Wanted<'_>, plan: &Plan, before: &Snapshot, now: &Snapshot) -> Lines {
+fn authorities(
+    _: &Wanted<'_>,
+    plan: &Plan,
+    files: &[PrivateFile],
+    before: &Snapshot,
+    now: &Snapshot,
+) -> Lines {
     let is_alone = |certificate: &X509| {
         let sharing = now
             .held
@@ -195,14 +250,16 @@ fn authorities(_: &Wanted<'_>, plan: &Plan, before: &Snapshot, now: &Snapshot) -
         digits.len() == 1
     };
     let mut lines = Vec::new();
-    for step in &plan.authorities {
+    for (step, file) in plan.authorities.iter().zip(files) {
         if step.action == Action::Imported && now.find(&step.certificate).is_some() {
             if let (Some(id), true) = (key_id(&step.certificate), is_alone(&step.certificate)) {
                 lines.push(line("-D", &["-n", &uri(&id)]));
             }
         } else if step.action == Action::Mended {
-            let trust = before.entries_of(&step.name).next();
-            lines.extend(trust.map(|entry| line("-M", &["-n", &step.name, "-t", entry.trust.as_str()])));
+            let trust = before
+                .find(&step.certificate)
+                .and_then(|held| held.trust.as_ref());
+            lines.extend(trust.map(|trust| change::trust_line(&step.name, trust.as_str(), file)));
         }
     }
     lines

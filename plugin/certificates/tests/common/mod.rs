@@ -128,8 +128,22 @@ fn builder(cn: &str, key: &PKey<Private>, from: i64, to: i64) -> X509Builder {
 
 /// An authority, signed by itself or by another.
 pub fn authority(cn: &str, issuer: Option<&Pair>) -> Pair {
-    let key = p256();
-    let mut builder = builder(cn, &key, -DAY, 1000 * DAY);
+    authority_with(cn, issuer, p256(), -DAY)
+}
+
+/// Another certificate of a self-signed authority, with its key.
+pub fn twin(pair: &Pair, from: i64) -> Pair {
+    let name = pair
+        .certificate
+        .subject_name()
+        .entries_by_nid(Nid::COMMONNAME)
+        .next();
+    let name = name.unwrap().data().to_string().unwrap();
+    authority_with(&name, None, pair.key.clone(), from)
+}
+
+fn authority_with(cn: &str, issuer: Option<&Pair>, key: PKey<Private>, from: i64) -> Pair {
+    let mut builder = builder(cn, &key, from, 1000 * DAY);
     builder
         .append_extension(BasicConstraints::new().critical().ca().build().unwrap())
         .unwrap();
@@ -386,7 +400,8 @@ pub async fn import_file(
     import(database, &what).await
 }
 
-/// Programs that stand before NSS's own. Both count their calls in one file.
+/// Programs that stand before NSS's own. Both count their calls in one file, when they have got what they are to do: what
+/// is started early, and perhaps for nothing, is counted when it is its turn.
 pub struct Saboteur {
     place: TempDir,
 }
@@ -400,7 +415,8 @@ impl Saboteur {
         for name in ["certutil", "pk12util"] {
             let path = place.path().join(name);
             let script = format!(
-                "#!/bin/sh\ntool=/usr/bin/{name}\nn=$(($(cat {count}) + 1))\necho $n > {count}\n{sabotage}\nexec $tool \"$@\"\n",
+                "#!/bin/sh\ntool=/usr/bin/{name}\nin=$(mktemp {place}/in.XXXXXX); cat >$in; exec <$in\nn=$(($(cat {count}) + 1))\necho $n > {count}\n{sabotage}\nexec $tool \"$@\"\n",
+                place = place.path().display(),
                 count = count.display()
             );
             fs::write(&path, script).unwrap();

@@ -131,9 +131,12 @@ pub struct Bundle {
     /// The certificate in PEM, perhaps with its chain
     #[arg(long, value_name = "FILE")]
     pub cert: PathBuf,
-    /// Its key in PEM, without a password
+    /// Its key in PEM
     #[arg(long, value_name = "FILE")]
     pub key: PathBuf,
+    /// File with the password that the key has; '-' is standard input
+    #[arg(long, value_name = "FILE")]
+    pub key_password_file: Option<PathBuf>,
     /// Authority that goes along, in PEM or DER
     #[arg(long, value_name = "FILE")]
     pub ca: Vec<PathBuf>,

@@ -1,19 +1,20 @@
 //! `nmstate-ipsec cert export`: a certificate, its key and its authorities as PKCS#12.
 
+use std::process::ExitCode;
+
 use nmstate_ipsec_certificates::{
     name, password_of,
-    request::{Answer, Request},
+    request::{Answer, Refusal, Request},
     write_new,
 };
 
 use super::{Export, ask, unexpected};
-use crate::command::Fault;
 
 /// Exports the certificate.
 ///
 /// # Errors
 /// It is not there, or the file cannot be made.
-pub(super) async fn run(arguments: &Export) -> Result<(), Fault> {
+pub(super) async fn run(arguments: &Export) -> Result<ExitCode, Refusal> {
     let nickname = name::parse(&arguments.nickname)?;
     let password = password_of(Some(&arguments.password_file), &arguments.output, &nickname)?;
     let request = Request::Export {
@@ -25,5 +26,5 @@ pub(super) async fn run(arguments: &Export) -> Result<(), Fault> {
         other => return Err(unexpected(other)),
     }
     println!("{}: exported to {}", nickname, arguments.output.display());
-    Ok(())
+    Ok(ExitCode::SUCCESS)
 }

@@ -19,22 +19,21 @@ use crate::command::Fault;
 ///
 /// # Errors
 /// The command line contradicts itself, or an authority cannot be read.
-pub(super) async fn run(arguments: &Import) -> Result<ExitCode, Fault> {
+pub(super) async fn run(arguments: &Import) -> Result<ExitCode, Refusal> {
     if arguments.bundles.len() > 1 {
         let given = [
             ("--nickname", arguments.nickname.is_some()),
             ("--key", arguments.key.is_some()),
         ];
         if let Some((option, _)) = given.iter().find(|(_, is_given)| *is_given) {
-            return Err(Fault::Input(format!(
-                "{option} is for one bundle; import them one by one"
-            )));
+            return Err(Fault::Input(format!("{option} is for one bundle; import them one by one")).into());
         }
     }
     if arguments.bundles.len() > 1 && arguments.password_file.as_deref() == Some(Path::new("-")) {
         return Err(Fault::Input(
             "standard input holds the password of one bundle; import them one by one".to_owned(),
-        ));
+        )
+        .into());
     }
     let (mut status, mut told, mut database) = (0, Vec::new(), PathBuf::new());
     for path in &arguments.bundles {
@@ -64,7 +63,7 @@ async fn one(
     path: &Path,
     arguments: &Import,
     database: &mut PathBuf,
-) -> Result<Result<Imported, Refusal>, Fault> {
+) -> Result<Result<Imported, Refusal>, Refusal> {
     let files = Files::read(
         path,
         arguments.nickname.as_deref(),

@@ -1,10 +1,10 @@
 //! `nmstate-ipsec cert list`: what is in the database.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, process::ExitCode};
 
 use nmstate_ipsec_certificates::{
     Held,
-    request::{Answer, Request},
+    request::{Answer, Refusal, Reply, Request},
 };
 use serde_json::{Value, json};
 
@@ -18,33 +18,57 @@ use crate::command::Fault;
 ///
 /// # Errors
 /// The database cannot be read.
-pub(super) async fn run(arguments: &List) -> Result<(), Fault> {
-    let (database, all) = held(&arguments.place).await?;
+pub(super) async fn run(arguments: &List) -> Result<ExitCode, Refusal> {
+    let Listed {
+        database,
+        certificates: all,
+        unreadable,
+    } = held(&arguments.place).await?;
     let users = users::of_this_host().await;
     if arguments.json {
         let listed: Result<Vec<Value>, Fault> = all.iter().map(|held| entry(held, &users)).collect();
         let dir = database.display().to_string();
         println!(
             "{}",
-            json!({ "database": dir, "certificates": listed?, "users-known": users.are_known() })
+            json!({ "database": dir, "certificates": listed?, "unreadable": unreadable, "users-known": users.are_known() })
         );
-        return Ok(());
+        return Ok(ExitCode::SUCCESS);
     }
-    if all.is_empty() {
+    if all.is_empty() && unreadable.is_empty() {
         eprintln!("there is no certificate in {}", database.display());
     }
     for held in &all {
         println!("{}", for_people(held, &users));
     }
+    for name in &unreadable {
+        eprintln!(
+            "warning: {}: certutil lists this nickname and does not find it; rename or remove what has it with NSS's own means",
+            name.escape_debug()
+        );
+    }
     users.say_if_unknown();
-    Ok(())
+    Ok(ExitCode::SUCCESS)
 }
 
-/// What the database holds, and where that is.
-pub(super) async fn held(place: &Place) -> Result<(PathBuf, Vec<Held>), Fault> {
-    let reply = ask(place, &Request::List).await?;
-    match reply.answer {
-        Answer::Listed(all) => Ok((reply.database, all)),
+/// What a database holds, and where it is.
+pub(super) struct Listed {
+    pub(super) database: PathBuf,
+    pub(super) certificates: Vec<Held>,
+    unreadable: Vec<String>,
+}
+
+pub(super) async fn held(place: &Place) -> Result<Listed, Refusal> {
+    let Reply {
+        database,
+        answer,
+        unreadable,
+    } = ask(place, &Request::List).await?;
+    match answer {
+        Answer::Listed(certificates) => Ok(Listed {
+            database,
+            certificates,
+            unreadable,
+        }),
         other => Err(unexpected(other)),
     }
 }

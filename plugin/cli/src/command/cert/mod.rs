@@ -27,23 +27,39 @@ use super::Fault;
 /// # Errors
 /// It did not do what it was asked to.
 pub(super) async fn run(arguments: Cert) -> Result<ExitCode, Fault> {
-    match arguments.command {
-        CertCommand::Import(arguments) => return import::run(&arguments).await,
-        CertCommand::List(arguments) => list::run(&arguments).await?,
-        CertCommand::Verify(arguments) => return verify::run(&arguments).await,
-        CertCommand::Remove(arguments) => remove::run(&arguments).await?,
-        CertCommand::Export(arguments) => export::run(&arguments).await?,
-        CertCommand::Bundle(arguments) => bundle::run(&arguments)?,
+    let (done, json) = match arguments.command {
+        CertCommand::Import(arguments) => (import::run(&arguments).await, arguments.json),
+        CertCommand::List(arguments) => (list::run(&arguments).await, arguments.json),
+        CertCommand::Verify(arguments) => (verify::run(&arguments).await, arguments.json),
+        CertCommand::Remove(arguments) => (remove::run(&arguments).await, arguments.json),
+        CertCommand::Export(arguments) => (export::run(&arguments).await, false),
+        CertCommand::Bundle(arguments) => (bundle::run(&arguments), false),
+    };
+    match done {
+        Err(refusal) if json => {
+            println!("{}", json!({ "error": error_for_programs(&refusal) }));
+            Ok(Fault::from(refusal).exit_code())
+        }
+        done => Ok(done?),
     }
-    Ok(ExitCode::SUCCESS)
 }
 
 impl From<Error> for Fault {
     fn from(error: Error) -> Self {
-        if error.is_input() {
-            Self::Input(error.to_string())
-        } else {
-            Self::Failed(error.to_string())
+        Refusal::from(error).into()
+    }
+}
+
+impl From<Fault> for Refusal {
+    fn from(fault: Fault) -> Self {
+        let (code, is_input, text) = match fault {
+            Fault::Input(text) => ("arguments", true, text),
+            Fault::Failed(text) => ("local", false, text),
+        };
+        Self {
+            code: code.to_owned(),
+            is_input,
+            text,
         }
     }
 }
@@ -60,7 +76,7 @@ impl From<Refusal> for Fault {
 
 /// Asks the daemon, which works on libreswan's database. On a host without it, and with a directory of the caller's own,
 /// the same is done here.
-async fn ask(place: &Place, request: &Request) -> Result<Reply, Fault> {
+async fn ask(place: &Place, request: &Request) -> Result<Reply, Refusal> {
     if place.nssdir.is_none()
         && let Some(reply) = ask_daemon(request).await?
     {
@@ -71,9 +87,14 @@ async fn ask(place: &Place, request: &Request) -> Result<Reply, Fault> {
 }
 
 /// The daemon's reply; nothing if there is no daemon on this host.
-async fn ask_daemon(request: &Request) -> Result<Option<Reply>, Fault> {
+async fn ask_daemon(request: &Request) -> Result<Option<Reply>, Refusal> {
+    let refused = |text: String| Refusal {
+        code: "daemon".to_owned(),
+        is_input: false,
+        text,
+    };
     let failed = |error: &dyn std::fmt::Display| {
-        Fault::Failed(format!(
+        refused(format!(
             "failed to have nmstate-ipsecd work on libreswan's certificates: {error}; see 'journalctl -u nmstate-ipsecd', or \
              give the database with --nssdir"
         ))
@@ -90,7 +111,7 @@ async fn ask_daemon(request: &Request) -> Result<Option<Reply>, Fault> {
             .map(Some)
             .map_err(|error| failed(&error)),
         Err(zbus::Error::MethodError(name, ..)) if name.ends_with(".ServiceUnknown") => Ok(None),
-        Err(zbus::Error::MethodError(name, ..)) if name.ends_with(".AccessDenied") => Err(Fault::Failed(
+        Err(zbus::Error::MethodError(name, ..)) if name.ends_with(".AccessDenied") => Err(refused(
             "failed to reach libreswan's certificates: nmstate-ipsecd lets root alone work on them; run this as root".to_owned(),
         )),
         Err(error) => Err(failed(&error)),
@@ -98,12 +119,15 @@ async fn ask_daemon(request: &Request) -> Result<Option<Reply>, Fault> {
 }
 
 /// An answer of another kind than what was asked for.
-fn unexpected(answer: Answer) -> Fault {
+fn unexpected(answer: Answer) -> Refusal {
     match answer {
-        Answer::Refused(refusal) => refusal.into(),
-        _ => Fault::Failed(
-            "nmstate-ipsecd answered something else than it was asked; is it of another release?".to_owned(),
-        ),
+        Answer::Refused(refusal) => refusal,
+        _ => Refusal {
+            code: "daemon".to_owned(),
+            is_input: false,
+            text: "nmstate-ipsecd answered something else than it was asked; is it of another release?"
+                .to_owned(),
+        },
     }
 }
 

@@ -1,26 +1,32 @@
 //! `nmstate-ipsec cert remove`: a certificate out of the database, unless a connection uses it.
 
+use std::process::ExitCode;
+
 use nmstate_ipsec_certificates::{
     name,
-    request::{Answer, Request},
+    request::{Answer, Refusal, Request},
 };
 
 use super::{Remove, ask, for_programs, unexpected, users};
-use crate::command::Fault;
 
 /// Removes the certificate.
 ///
 /// # Errors
 /// It is not there, or it is in use.
-pub(super) async fn run(arguments: &Remove) -> Result<(), Fault> {
+pub(super) async fn run(arguments: &Remove) -> Result<ExitCode, Refusal> {
     let nickname = name::parse(&arguments.nickname)?;
     let users = users::of_this_host().await;
     let using = users.of(nickname.as_str());
     if !using.is_empty() {
-        return Err(Fault::Failed(format!(
+        let text = format!(
             "failed to remove '{nickname}': NetworkManager's connection {} uses it; delete that first, or give it another leftcert",
             using.join(", ")
-        )));
+        );
+        return Err(Refusal {
+            code: "in-use".to_owned(),
+            is_input: false,
+            text,
+        });
     }
     let request = Request::Remove {
         nickname: nickname.to_string(),
@@ -33,7 +39,7 @@ pub(super) async fn run(arguments: &Remove) -> Result<(), Fault> {
     };
     if arguments.json {
         println!("{}", for_programs(&removed)?);
-        return Ok(());
+        return Ok(ExitCode::SUCCESS);
     }
     let verb = if arguments.dry_run {
         "would be removed"
@@ -45,5 +51,5 @@ pub(super) async fn run(arguments: &Remove) -> Result<(), Fault> {
         println!("  authority '{authority}': {verb}");
     }
     users.say_if_unknown();
-    Ok(())
+    Ok(ExitCode::SUCCESS)
 }

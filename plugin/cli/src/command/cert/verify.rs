@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use nmstate_ipsec_certificates::Error;
+use nmstate_ipsec_certificates::{Error, request::Refusal};
 use serde_json::{Value, json};
 
 use super::{Verify, list, users};
@@ -12,8 +12,12 @@ use crate::command::Fault;
 ///
 /// # Errors
 /// The database cannot be read, or lacks the certificate.
-pub(super) async fn run(arguments: &Verify) -> Result<ExitCode, Fault> {
-    let (database, mut all) = list::held(&arguments.place).await?;
+pub(super) async fn run(arguments: &Verify) -> Result<ExitCode, Refusal> {
+    let list::Listed {
+        database,
+        certificates: mut all,
+        ..
+    } = list::held(&arguments.place).await?;
     match &arguments.nickname {
         Some(nickname) => all.retain(|held| held.nickname == *nickname),
         None => all.retain(|held| held.has_key),
