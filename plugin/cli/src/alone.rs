@@ -25,6 +25,11 @@ pub(crate) async fn apply(
     if arguments.dry_run {
         return Err(daemon::missing());
     }
+    if let Some(document) = documents.iter().find(|document| document.guard == Some(true)) {
+        return Err(Fault::Failed(format!(
+            "{document}: asks for guards, which nmstate-ipsecd sets, and that is not on this host; nothing was applied"
+        )));
+    }
     let mut states = Vec::new();
     for (document, other) in documents.iter().zip(others) {
         states.push(whole(document, other.unwrap_or_default())?);

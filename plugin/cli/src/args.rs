@@ -38,6 +38,16 @@ pub enum Command {
     Show(Show),
     /// Show what connections are doing
     Status(Status),
+    /// Bring connections up, now and after every boot
+    Up(Connections),
+    /// Take connections down, and keep them down, also after a boot
+    Down(Connections),
+    /// Wait until every connection is up that is to be up
+    ///
+    /// Those that only a person can help are not waited for. The exit status is 1 if some are not up by then.
+    WaitOnline(WaitOnline),
+    /// Hold back what a connection encrypts whenever it would leave in clear, or tell whether that is so
+    Guard(Guard),
     /// Bring certificates into libreswan's database, look at them, take them out
     Cert(crate::command::cert::Cert),
     /// Write what brings certificates to the nodes of a cluster
@@ -119,6 +129,53 @@ pub struct Status {
     /// For programs
     #[arg(long)]
     pub json: bool,
+}
+
+/// Which connections, and what is said.
+#[derive(Debug, clap::Args)]
+pub struct Connections {
+    /// Interfaces, as their profiles are called
+    #[arg(required = true, value_name = "NAME")]
+    pub names: Vec<String>,
+    /// Wait no longer than this for a peer to answer [default: as the profile says, vpn.timeout]
+    #[arg(long, value_name = "SECONDS", default_value_t = 0, hide_default_value = true)]
+    pub wait: u32,
+    /// Say what was done in JSON
+    #[arg(long)]
+    pub json: bool,
+    /// Say nothing but errors and warnings
+    #[arg(short, long)]
+    pub quiet: bool,
+}
+
+/// How long is waited.
+#[derive(Debug, clap::Args)]
+pub struct WaitOnline {
+    /// How long at most
+    #[arg(long, value_name = "SECONDS", default_value_t = 60)]
+    pub timeout: u32,
+}
+
+/// Whose guard is meant, and what is to become of it.
+#[derive(Debug, clap::Args)]
+pub struct Guard {
+    /// Name or UUID of the connection
+    pub name: String,
+    /// Set the guard, or take it away; without, tell whether the connection is to be guarded
+    #[arg(value_enum)]
+    pub switch: Option<Switch>,
+    /// For programs
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// On or off.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Switch {
+    /// From now on, in every state of the connection, and from the host's start on
+    On,
+    /// No longer
+    Off,
 }
 
 /// What is imported, and into what.

@@ -4,11 +4,18 @@ use std::collections::HashMap;
 
 use nmstate_ipsec_core::daemon_api::Declaration;
 
-use crate::document::{DesiredState, GivenSecret, InterfaceState, IpStack, IpsecInterface};
+use crate::document::{Document, GivenSecret, InterfaceState, IpStack, IpsecInterface};
 
-/// The declarations of a state; what is to be left alone is none.
-pub(crate) fn of(state: &DesiredState) -> Vec<Declaration> {
-    state.ipsec.iter().filter_map(declaration).collect()
+/// The declarations of a document; what is to be left alone is none.
+pub(crate) fn of(document: &Document) -> Vec<Declaration> {
+    let guard = document.guard.map(|is_guarded| is_guarded.to_string());
+    let declared = document.state.ipsec.iter().filter_map(declaration);
+    declared
+        .map(|declared| Declaration {
+            guard: guard.clone().unwrap_or_default(),
+            ..declared
+        })
+        .collect()
 }
 
 fn declaration(interface: &IpsecInterface) -> Option<Declaration> {

@@ -6,6 +6,7 @@ pub(crate) fn words(state: &str) -> &str {
         "ondemand" => "waiting for packets",
         "going-down" => "going down",
         "lost" => "lost, and tried again",
+        "waiting" => "to be brought up",
         "resolving" => "looking names up",
         "loading" => "being handed to pluto",
         "adopting" => "being looked for in pluto",

@@ -1,7 +1,9 @@
 //! NetworkManager's profiles of libreswan's (`org.freedesktop.NetworkManager.Settings(5)`), without their secrets.
 
 use nmstate_ipsec_core::{
-    networkmanager::{self, SettingsConnectionProxy, SettingsProxy, is_libreswan, text, texts, value},
+    networkmanager::{
+        self, SettingsConnectionProxy, SettingsProxy, is_autoconnect, is_libreswan, text, texts,
+    },
     profile::Settings,
 };
 use zbus::Connection;
@@ -35,9 +37,7 @@ pub(crate) async fn named(bus: &Connection, name: &str) -> zbus::Result<Vec<Sett
 /// The interface that a document would declare for the profile to be as it is.
 pub(crate) fn interface(settings: &Settings) -> IpsecInterface {
     let data = texts(settings, "vpn", "data");
-    // NetworkManager leaves out what is true by default.
-    let is_up = value(settings, "connection", "autoconnect").and_then(|value| bool::try_from(value).ok())
-        != Some(false);
+    let is_up = is_autoconnect(settings);
     let name = text(settings, "connection", "id");
     IpsecInterface {
         name: name.to_owned(),

@@ -47,6 +47,8 @@ pub struct Declaration {
     pub ip4_method: String,
     /// `ipv6.method`, likewise.
     pub ip6_method: String,
+    /// Whether it is guarded ([`crate::guard`]): `true` or `false`; empty if that is to stay as it is.
+    pub guard: String,
 }
 
 impl std::fmt::Debug for Declaration {
@@ -235,14 +237,16 @@ pub struct ConnectionStatus {
     /// `connection.uuid`.
     pub uuid: String,
     /// `up`, `ondemand` (a trap waits for packets), `resolving`, `loading`, `negotiating`, `adopting`, `going-down`, `lost`
-    /// (between two tries) or `down`.
+    /// (between two tries), `waiting` (to be brought up) or `down`.
     pub state: String,
     /// Since when, in microseconds since 1970.
     pub since: u64,
-    /// Tries that have failed since the tunnel was lost.
+    /// Tries that have failed since it was up.
     pub failed_tries: u32,
     /// When the next try begins, in microseconds since 1970; 0 if none is waited for.
     pub next_try: u64,
+    /// What is waited for, in words; empty if it is up, or waits for nothing but the next try.
+    pub waits_for: String,
     /// This host's address; empty if it is not known.
     pub me: String,
     /// The peer's address; empty if it is not known.
@@ -259,6 +263,10 @@ pub struct ConnectionStatus {
     pub sas: Vec<SaStatus>,
     /// What is due to its IKE SA and child SAs.
     pub timers: Vec<SaTimer>,
+    /// Whether its guard is in place ([`crate::guard`]).
+    pub is_guarded: bool,
+    /// So many packets the guard has held back since it was set or the host was started.
+    pub held_back: u64,
     /// The last failure that is kept of it, if there is one.
     pub failures: Vec<Failure>,
 }
@@ -337,6 +345,34 @@ pub trait Changes {
     /// A connection has come into a state of [`ConnectionStatus::state`].
     #[zbus(signal)]
     fn connection_changed(&self, name: String, uuid: String, state: String) -> zbus::Result<()>;
+}
+
+/// `org.nmstate.Ipsec1.Autoconnect`: connections that are to be up whenever they can be.
+#[zbus::proxy(
+    interface = "org.nmstate.Ipsec1.Autoconnect",
+    default_service = "org.nmstate.Ipsec1",
+    default_path = "/org/nmstate/Ipsec1",
+    gen_blocking = false
+)]
+pub trait Autoconnect {
+    /// Tells of an event of NetworkManager's dispatcher, `up` say, and the interface that it is about.
+    ///
+    /// # Errors
+    /// There is no daemon.
+    #[zbus(no_reply)]
+    fn happened(&self, action: &str, interface: &str) -> zbus::Result<()>;
+
+    /// Reads a profile that has just been changed, and returns whether its guard is in place.
+    ///
+    /// # Errors
+    /// The daemon has gone, or there is no such profile.
+    fn read(&self, uuid: &str) -> zbus::Result<bool>;
+
+    /// Returns when every connection that is to be up is up, or needs a person.
+    ///
+    /// # Errors
+    /// The daemon has gone.
+    fn settled(&self) -> zbus::Result<()>;
 }
 
 /// `org.nmstate.Ipsec1.Certificates`: libreswan's NSS database of this host.

@@ -6,6 +6,7 @@ pub mod command;
 pub mod connection;
 pub mod contract;
 pub mod daemon_api;
+pub mod guard;
 pub mod ip_config;
 pub mod networkmanager;
 pub mod plan;

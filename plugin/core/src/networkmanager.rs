@@ -13,7 +13,7 @@ use std::collections::HashMap;
 use zbus::{
     Connection,
     proxy::{CacheProperties, Defaults, ProxyImpl},
-    zvariant::{ObjectPath, OwnedObjectPath, OwnedValue},
+    zvariant::{ObjectPath, OwnedObjectPath, OwnedValue, Value},
 };
 
 use crate::{
@@ -73,6 +73,14 @@ pub trait Manager {
     /// The release, such as `1.52.1`.
     #[zbus(property(emits_changed_signal = "false"))]
     fn version(&self) -> zbus::Result<String>;
+
+    /// Whether it is still starting: something that is to be active from the start is not yet.
+    #[zbus(property(emits_changed_signal = "false"))]
+    fn startup(&self) -> zbus::Result<bool>;
+
+    /// The active connection with the default route; `/` if there is none.
+    #[zbus(property(emits_changed_signal = "false"))]
+    fn primary_connection(&self) -> zbus::Result<OwnedObjectPath>;
 
     /// All active connections, also those on their way up or down.
     #[zbus(property(emits_changed_signal = "false"))]
@@ -193,9 +201,53 @@ pub async fn at<P: ProxyImpl<'static> + Defaults + From<zbus::Proxy<'static>>>(
         .await
 }
 
+/// What a profile says, with the secrets that NetworkManager has of it.
+///
+/// # Errors
+/// NetworkManager does not tell them all: what is stored anew later would lack what it does not tell.
+pub async fn whole(profile: &SettingsConnectionProxy<'_>) -> zbus::Result<Settings> {
+    let mut settings = profile.get_settings().await?;
+    fill_in_secrets(profile, &mut settings).await?;
+    Ok(settings)
+}
+
+/// Puts the secrets that NetworkManager has of a profile beside its settings.
+///
+/// # Errors
+/// It does not tell them.
+pub async fn fill_in_secrets(
+    profile: &SettingsConnectionProxy<'_>,
+    settings: &mut Settings,
+) -> zbus::Result<()> {
+    let mut secrets = match profile.get_secrets("vpn").await {
+        Ok(secrets) => secrets,
+        Err(zbus::Error::MethodError(name, ..)) if name.ends_with(".NoSecrets") => return Ok(()),
+        Err(error) => return Err(error),
+    };
+    let secrets = secrets
+        .get_mut("vpn")
+        .and_then(|secrets| secrets.remove("secrets"));
+    if let (Some(secrets), Some(vpn)) = (secrets, settings.get_mut("vpn")) {
+        vpn.insert("secrets".into(), secrets);
+    }
+    Ok(())
+}
+
 /// Whether a profile is one of libreswan's, under either name.
 pub fn is_libreswan(settings: &Settings) -> bool {
     [PLUGIN_NAME, PLUGIN_ALIAS].contains(&text(settings, "vpn", "service-type"))
+}
+
+/// Whether a profile is to be up by itself (`connection.autoconnect`); NetworkManager leaves out what is true by default.
+pub fn is_autoconnect(settings: &Settings) -> bool {
+    let autoconnect = value(settings, "connection", "autoconnect");
+    autoconnect.and_then(|value| bool::try_from(value).ok()) != Some(false)
+}
+
+/// Whether a profile belongs to certain users (`connection.permissions`) and is not the host's.
+pub fn is_private(settings: &Settings) -> bool {
+    let permissions = value(settings, "connection", "permissions");
+    permissions.is_some_and(|value| !matches!(&**value, Value::Array(list) if list.is_empty()))
 }
 
 /// A value of a profile.

@@ -198,6 +198,14 @@ pub enum Reason {
         "the tunnel came up, but pluto's updown helper did not report; is /usr/libexec/nm-libreswan-service-helper installed?"
     )]
     UpdownLost,
+    /// What would hold the connection's packets back is not in place.
+    #[error(
+        "its guard cannot be set: {detail}; without it the connection is not brought up ('nmstate-ipsec guard NAME off' does without one)"
+    )]
+    GuardFailed {
+        /// What was attempted, on what, and why it failed.
+        detail: String,
+    },
     /// Something on this host failed before the peer was asked.
     #[error("{detail}")]
     Local {
@@ -238,6 +246,7 @@ impl Reason {
             Self::Ikev1Off { .. } => "ikev1-off",
             Self::NegotiationFailed { .. } => "negotiation-failed",
             Self::UpdownLost => "updown-lost",
+            Self::GuardFailed { .. } => "guard-failed",
             Self::Local { .. } => "local-failure",
         }
     }

@@ -17,17 +17,34 @@ pub struct Client {
     bus: Connection,
     /// Its unique name; there is none on a connection without a bus.
     name: Option<OwnedUniqueName>,
+    /// Whether there is somebody to be told.
+    listens: bool,
 }
 
 impl Client {
     /// The peer with the unique name `name` on `bus`.
     pub fn new(bus: Connection, name: Option<OwnedUniqueName>) -> Self {
-        Self { bus, name }
+        let listens = true;
+        Self { bus, name, listens }
+    }
+
+    /// Nobody: the connection is the daemon's own until somebody asks for it.
+    pub fn nobody(bus: Connection) -> Self {
+        Self {
+            bus,
+            name: None,
+            listens: false,
+        }
+    }
+
+    /// Whether there is nobody to be told.
+    pub fn is_nobody(&self) -> bool {
+        !self.listens
     }
 
     /// Whether the one with this unique name is the client.
     pub fn is(&self, name: Option<&OwnedUniqueName>) -> bool {
-        self.name.as_ref() == name
+        self.listens && self.name.as_ref() == name
     }
 
     /// Whether both are one.
@@ -37,6 +54,9 @@ impl Client {
 
     /// Tells of a change of state.
     pub async fn tell_state(&self, uuid: &Uuid, state: ServiceState) {
+        if self.is_nobody() {
+            return;
+        }
         let sent = match self.emitter() {
             Ok(to) => Manager::connection_state(&to, uuid.as_str(), state.number()).await,
             Err(error) => Err(error),
@@ -46,6 +66,9 @@ impl Client {
 
     /// Tells that the tunnel is up, and how.
     pub async fn tell_configuration(&self, uuid: &Uuid, configuration: &NetworkConfig) {
+        if self.is_nobody() {
+            return;
+        }
         let config = configuration.config.to_dict();
         let ip4 = configuration
             .ip4
@@ -66,6 +89,9 @@ impl Client {
 
     /// Tells that the connection failed, and why.
     pub async fn tell_failure(&self, uuid: &Uuid, reason: &Reason) {
+        if self.is_nobody() {
+            return;
+        }
         let (failure, text) = (reason.failure().number(), reason.to_string());
         let sent = match self.emitter() {
             Ok(to) => Manager::connection_failed(&to, uuid.as_str(), failure, reason.code(), &text).await,
@@ -95,7 +121,8 @@ impl Client {
                 return Ok(());
             }
         }
-        Ok(())
+        // Who has lost the bus knows nothing of anybody on it.
+        Err(zbus::Error::Failure("the bus was closed".into()))
     }
 
     /// Emits to the client alone.

@@ -31,6 +31,13 @@ impl History {
         });
     }
 
+    /// The last failure of the connection since then, in microseconds since 1970.
+    pub fn last(&self, uuid: &str, since: u64) -> Option<Failure> {
+        let failures = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let last = failures.iter().rfind(|failure| failure.uuid == uuid)?;
+        (last.time >= since).then(|| last.clone())
+    }
+
     /// The failures that are kept.
     pub fn kept(&self) -> Vec<Failure> {
         let failures = self.0.lock().unwrap_or_else(PoisonError::into_inner);

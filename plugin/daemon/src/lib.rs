@@ -4,10 +4,14 @@
 
 pub mod addresses;
 pub mod admission;
+pub mod autoconnect;
+pub mod backoff;
 pub mod bus;
 pub mod certificates;
 pub mod client;
 pub mod connection;
+mod files;
+pub mod guard;
 pub mod history;
 pub mod kernel;
 pub mod libreswan;

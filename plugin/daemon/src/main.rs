@@ -11,6 +11,7 @@ use nmstate_ipsec_core::contract::{DAEMON_NAME, DAEMON_PATH};
 use nmstate_ipsecd::{
     bus,
     connection::{Host, Registry},
+    guard::{self, Guards},
     libreswan::Libreswan,
     log,
     secrets_file::SECRETS_DIR,
@@ -27,6 +28,9 @@ static ALLOCATOR: ZeroAlloc<std::alloc::System> = ZeroAlloc(std::alloc::System);
 
 /// The program that pluto runs when a tunnel comes or goes.
 const UPDOWN_PATH: &str = "/usr/libexec/nm-libreswan-service-helper";
+
+/// The argument with which it sets all guards and ends.
+const LOAD_GUARDS: &str = "--load-guards";
 
 fn main() -> ExitCode {
     log::start(std::env::args().any(|argument| argument == "--debug"));
@@ -46,7 +50,18 @@ fn start() -> anyhow::Result<()> {
         .enable_all()
         .build()
         .context("failed to start the event loop")?;
+    if std::env::args().any(|argument| argument == LOAD_GUARDS) {
+        return runtime.block_on(load_guards());
+    }
     runtime.block_on(serve())
+}
+
+/// What the unit runs that sets guards before the host has a network.
+async fn load_guards() -> anyhow::Result<()> {
+    let loaded = guard::load_all(Path::new(STATE_DIR)).await;
+    let count = loaded.map_err(|faults| anyhow::anyhow!(faults))?;
+    tracing::info!("{count} guards are set");
+    Ok(())
 }
 
 async fn serve() -> anyhow::Result<()> {
@@ -60,6 +75,7 @@ async fn serve() -> anyhow::Result<()> {
         system.clone(),
         PathBuf::from(SECRETS_DIR),
         PathBuf::from(UPDOWN_PATH),
+        Guards::new(Path::new(STATE_DIR)),
     )));
     if systemd::is_booted()
         && let Err(error) = systemd::subscribe(&system).await
@@ -69,11 +85,16 @@ async fn serve() -> anyhow::Result<()> {
     bus::serve(&system, &registry)
         .await
         .context("failed to put the objects onto the bus")?;
-    let transactions = Arc::new(Transactions::new(
-        registry.clone(),
-        system.clone(),
-        Path::new(STATE_DIR),
-    ));
+    let (transactions, keeper) = Transactions::new(registry.clone(), system.clone(), Path::new(STATE_DIR));
+    let transactions = Arc::new(transactions);
+    system
+        .object_server()
+        .at(
+            DAEMON_PATH,
+            bus::Autoconnect::new(transactions.autoconnect().clone()),
+        )
+        .await
+        .context("failed to put the keeper of connections onto the bus")?;
     system
         .object_server()
         .at(DAEMON_PATH, bus::Transactions::new(transactions.clone()))
@@ -82,6 +103,7 @@ async fn serve() -> anyhow::Result<()> {
     // Whoever finds the name waits until what was interrupted is undone.
     let replay = transactions.clone();
     tokio::spawn(async move { replay.replay().await });
+    tokio::spawn(keeper.run());
     tokio::task::yield_now().await;
     // The name comes last: whoever finds it finds everything behind it.
     system

@@ -126,7 +126,7 @@ async fn look_up(key: &'static str, name: &str) -> Result<Vec<IpAddr>, Reason> {
 }
 
 /// All addresses of this host.
-fn of_host() -> io::Result<Vec<IpAddr>> {
+pub(crate) fn of_host() -> io::Result<Vec<IpAddr>> {
     let addresses = nix::ifaddrs::getifaddrs()?.filter_map(|entry| entry.address);
     let ip = |address: SockaddrStorage| {
         let v4 = address.as_sockaddr_in().map(|v4| v4.ip().into());

@@ -9,6 +9,8 @@ use std::{
 
 use nmstate_ipsec_core::{profile::Uuid, secret::Secret};
 
+use crate::files;
+
 /// The directory whose `*.secrets` files `/etc/ipsec.secrets` includes.
 pub const SECRETS_DIR: &str = "/etc/ipsec.d";
 
@@ -26,7 +28,7 @@ const SUFFIX: &str = ".secrets";
 pub fn write(dir: &Path, uuid: &Uuid, secrets: &Secret) -> io::Result<()> {
     let (path, unfinished) = (path(dir, uuid), dir.join(format!(".nmstate-ipsec-{uuid}.new")));
     // Left behind by a process that was killed in the middle.
-    remove_if_there(&unfinished)?;
+    files::remove_if_there(&unfinished)?;
     let mut file = OpenOptions::new()
         .write(true)
         .create_new(true)
@@ -37,7 +39,7 @@ pub fn write(dir: &Path, uuid: &Uuid, secrets: &Secret) -> io::Result<()> {
         .write_all(secrets.expose().as_bytes())
         .and_then(|()| fs::rename(&unfinished, path));
     if written.is_err() {
-        remove_if_there(&unfinished)?;
+        files::remove_if_there(&unfinished)?;
     }
     written
 }
@@ -47,7 +49,7 @@ pub fn write(dir: &Path, uuid: &Uuid, secrets: &Secret) -> io::Result<()> {
 /// # Errors
 /// What the file system said.
 pub fn remove(dir: &Path, uuid: &Uuid) -> io::Result<bool> {
-    remove_if_there(&path(dir, uuid))
+    files::remove_if_there(&path(dir, uuid))
 }
 
 /// The connections whose secrets are in `dir`.
@@ -65,14 +67,6 @@ pub fn left(dir: &Path) -> io::Result<Vec<Uuid>> {
 
 fn path(dir: &Path, uuid: &Uuid) -> PathBuf {
     dir.join(format!("{PREFIX}{uuid}{SUFFIX}"))
-}
-
-fn remove_if_there(path: &Path) -> io::Result<bool> {
-    match fs::remove_file(path) {
-        Ok(()) => Ok(true),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
-        Err(error) => Err(error),
-    }
 }
 
 #[cfg(test)]

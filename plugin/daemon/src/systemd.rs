@@ -54,15 +54,34 @@ pub async fn subscribe(bus: &Connection) -> zbus::Result<()> {
     manager(bus).await?.subscribe().await
 }
 
+/// When a unit is started.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum When {
+    /// When what it is ordered after has come to its end.
+    InOrder,
+    /// At once: what it is ordered after waits for whoever asks.
+    AtOnce,
+}
+
+impl When {
+    /// The mode of systemd's job.
+    fn mode(self) -> &'static str {
+        match self {
+            Self::InOrder => "replace",
+            Self::AtOnce => "ignore-dependencies",
+        }
+    }
+}
+
 /// Starts the unit of pluto and waits until systemd holds it for started.
 ///
 /// # Errors
 /// systemd is not there, does not know the unit, or could not start it in time.
-pub async fn start_ipsec(bus: &Connection) -> Result<(), Reason> {
+pub async fn start_ipsec(bus: &Connection, when: When) -> Result<(), Reason> {
     let down = |why: String| Reason::PlutoDown {
         detail: format!("{why}; see 'systemctl status {IPSEC_UNIT}'"),
     };
-    match tokio::time::timeout(START_TIME_OUT, start(bus)).await {
+    match tokio::time::timeout(START_TIME_OUT, start(bus, when)).await {
         Ok(Ok(result)) if result == "done" => Ok(()),
         Ok(Ok(result)) => Err(down(format!("starting {IPSEC_UNIT} ended with '{result}'"))),
         Ok(Err(error)) => Err(down(format!("systemd did not start {IPSEC_UNIT}: {error}"))),
@@ -74,11 +93,11 @@ pub async fn start_ipsec(bus: &Connection) -> Result<(), Reason> {
 }
 
 /// The result of the start job, in systemd's words.
-async fn start(bus: &Connection) -> zbus::Result<String> {
+async fn start(bus: &Connection, when: When) -> zbus::Result<String> {
     let systemd = manager(bus).await?;
     // Listening before asking loses no signal.
     let mut removed = systemd.receive_job_removed().await?;
-    let job = systemd.start_unit(IPSEC_UNIT, "replace").await?;
+    let job = systemd.start_unit(IPSEC_UNIT, when.mode()).await?;
     while let Some(signal) = removed.next().await {
         let arguments = signal.args()?;
         if arguments.job == job {
@@ -86,6 +105,20 @@ async fn start(bus: &Connection) -> zbus::Result<String> {
         }
     }
     Err(zbus::Error::Failure("the bus was closed".into()))
+}
+
+/// Whether a unit has its process.
+///
+/// # Errors
+/// systemd is not there, or does not know the unit.
+pub async fn is_active(bus: &Connection, unit: &str) -> zbus::Result<bool> {
+    let path = manager(bus).await?.load_unit(unit).await?;
+    let unit = UnitProxy::builder(bus)
+        .path(path)?
+        .cache_properties(CacheProperties::No)
+        .build()
+        .await?;
+    Ok(is_running(&unit.active_state().await?))
 }
 
 /// Tells `listener` whether pluto runs, whenever systemd says that this has changed. Never ends but by an

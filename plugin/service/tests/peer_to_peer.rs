@@ -25,6 +25,7 @@ use nmstate_ipsec_core::{
 use nmstate_ipsecd::{
     bus,
     connection::{Host, Registry},
+    guard::Guards,
     libreswan::Libreswan,
 };
 use tokio::net::UnixStream;
@@ -124,7 +125,8 @@ async fn before_the_real_daemon() -> NetworkManager {
     let (daemon, client) = pair(|builder| builder).await;
     let nowhere = PathBuf::from("/nonexistent");
     let libreswan = Libreswan::at(&nowhere);
-    let host = Host::new(libreswan, daemon.clone(), nowhere.clone(), nowhere);
+    let guards = Guards::new(&nowhere);
+    let host = Host::new(libreswan, daemon.clone(), nowhere.clone(), nowhere, guards);
     bus::serve(&daemon, &Arc::new(Registry::new(host))).await.unwrap();
     NetworkManager::with(client, vec![daemon]).await
 }
@@ -260,7 +262,14 @@ async fn what_an_earlier_daemon_left_behind_is_taken_away_and_the_call_is_answer
     }
     let (daemon, client) = pair(|builder| builder).await;
     let nowhere = PathBuf::from("/nonexistent");
-    let host = Host::new(Libreswan::at(&nowhere), daemon.clone(), dir.clone(), nowhere);
+    let guards = Guards::new(&dir);
+    let host = Host::new(
+        Libreswan::at(&nowhere),
+        daemon.clone(),
+        dir.clone(),
+        nowhere,
+        guards,
+    );
     bus::serve(&daemon, &Arc::new(Registry::new(host))).await.unwrap();
     let manager = ManagerProxy::builder(&client)
         .cache_properties(zbus::proxy::CacheProperties::No)

@@ -36,6 +36,19 @@ pub(super) async fn run(arguments: Apply) -> Result<(), Fault> {
     Ok(())
 }
 
+/// Applies documents that are about connections alone.
+pub(super) async fn all(
+    arguments: &Apply,
+    daemon: &TransactionsProxy<'static>,
+    documents: &[Document],
+) -> Result<(), Fault> {
+    let mut progress = Progress::new(arguments);
+    for document in documents {
+        one(arguments, &mut progress, daemon, document, None).await?;
+    }
+    Ok(())
+}
+
 /// Shows what a document would change, and changes nothing.
 pub(super) async fn look(
     daemon: &TransactionsProxy<'static>,
@@ -47,7 +60,7 @@ pub(super) async fn look(
         dry_run: true,
         ..ApplyOptions::default()
     };
-    let planned = daemon.apply(&options, &declarations::of(&document.state)).await?;
+    let planned = daemon.apply(&options, &declarations::of(document)).await?;
     let others = match other {
         Some(other) => difference::of_other(document, other).await?,
         None => Vec::new(),
@@ -82,7 +95,7 @@ async fn one(
         other => other,
     };
     let applying = other.clone();
-    let declarations = declarations::of(&document.state);
+    let declarations = declarations::of(document);
     progress.sending(&declarations);
     let work = transaction::carry_out(daemon, other, &declarations, options);
     let applied = progress

@@ -5,12 +5,15 @@ pub mod cert;
 mod check;
 mod diff;
 mod export;
+mod guard;
 mod import;
 mod progress;
 pub mod render;
 mod selected;
 mod show;
 mod status;
+mod updown;
+mod wait_online;
 
 use std::{error::Error, fmt, process::ExitCode};
 
@@ -79,10 +82,14 @@ pub async fn run(args: Args) -> Result<ExitCode, Fault> {
         Command::Import(arguments) => import::run(&arguments)?,
         Command::Export(arguments) => export::run(&arguments).await?,
         Command::Status(arguments) => status::run(&arguments).await?,
+        Command::Up(arguments) => updown::run(arguments, "up").await?,
+        Command::Down(arguments) => updown::run(arguments, "down").await?,
+        Command::WaitOnline(arguments) => wait_online::run(&arguments).await?,
         Command::Show(arguments) => show::run(&arguments).await?,
         Command::Commit => transaction::end(End::Commit).await?,
         Command::Rollback => transaction::end(End::Rollback).await?,
         Command::Render(arguments) => render::run(&arguments)?,
+        Command::Guard(arguments) => guard::run(&arguments).await?,
         Command::Cert(arguments) => return cert::run(arguments).await,
     }
     Ok(ExitCode::SUCCESS)

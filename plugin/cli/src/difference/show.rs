@@ -63,6 +63,7 @@ fn changes(text: &mut String, changes: &[Change]) {
 fn as_declared(key: &str) -> &str {
     match key {
         "vpn.secrets.pskvalue" => "psk",
+        "user.data.nmstate-ipsec.guard" => "guard",
         key => key
             .strip_prefix("vpn.data.")
             .or_else(|| key.strip_prefix("vpn.secrets."))

@@ -42,6 +42,8 @@ pub struct Document {
     pub name: Option<String>,
     /// `spec.nodeSelector` of a policy; empty if it is for every host.
     pub selector: BTreeMap<String, String>,
+    /// Whether a policy has its connections guarded, as an annotation says ([`nmstate_ipsec_core::guard`]).
+    pub guard: Option<bool>,
     /// `spec.capture` of a policy, for nmpolicy.
     pub capture: Option<serde_json::Value>,
     /// What the host's network is to be.

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use nmstate_ipsec_core::guard;
+
 use super::{
     Document, Origin,
     error::{Faults, Path},
@@ -9,6 +11,9 @@ use super::{
     node::Node,
     placeholder, state,
 };
+
+/// What annotations of ours begin with.
+const OUR_ANNOTATIONS: &str = "ipsec.nmstate.io/";
 
 const POLICY: &str = "NodeNetworkConfigurationPolicy";
 const LIST: &str = "List";
@@ -55,6 +60,7 @@ pub(super) fn documents(root: &Node, number: usize, file: &str, faults: &mut Fau
             origin: origin(None),
             name: None,
             selector: BTreeMap::new(),
+            guard: None,
             capture: None,
             state: state::read(root, &path, false, faults),
         };
@@ -118,6 +124,7 @@ fn policy(node: &Node, path: &Path<'_>, origin: Origin, faults: &mut Faults) -> 
         origin,
         name: name(node, path, faults),
         selector: BTreeMap::new(),
+        guard: guard(node, path, faults),
         capture: None,
         state: state::DesiredState::default(),
     };
@@ -165,6 +172,26 @@ fn name(node: &Node, path: &Path<'_>, faults: &mut Faults) -> Option<String> {
     let path = path.key("metadata");
     fields::mapping(metadata, &path, METADATA_KEYS, faults)?;
     fields::optional_text(metadata, "name", &path, faults)
+}
+
+/// What the annotation of ours says. Others may say what they like, but not under our name: a slip there would leave
+/// connections without a guard.
+fn guard(node: &Node, path: &Path<'_>, faults: &mut Faults) -> Option<bool> {
+    let annotations = node.field("metadata")?.field("annotations")?;
+    let path = path.key("metadata");
+    let path = path.key("annotations");
+    let mut is_guarded = None;
+    for entry in annotations.entries().unwrap_or_default() {
+        if entry.key == guard::ANNOTATION {
+            let path = path.key(&entry.key);
+            let words = ["true", "false"];
+            let said = fields::one_of(&entry.value, &path, &words, "'true' or 'false'", faults);
+            is_guarded = said.map(|position| position == 0);
+        } else if entry.key.starts_with(OUR_ANNOTATIONS) {
+            fields::unknown_key(entry, &path, Some(guard::ANNOTATION), faults);
+        }
+    }
+    is_guarded
 }
 
 /// The pairs of `nodeSelector`. A cluster takes texts alone, so a number or truth value without quotes is a fault.

@@ -179,7 +179,7 @@ async fn with_daemon(
         verify: !options.no_verify,
         ..ApplyOptions::default()
     };
-    let mut declarations = declarations::of(&document.state);
+    let mut declarations = declarations::of(document);
     if options.override_iface {
         declarations.iter_mut().for_each(forget_addresses);
     }
@@ -233,6 +233,7 @@ fn document_of(desired: &State, text: Option<&str>, name: &str) -> Result<Docume
             },
             name: None,
             selector: Default::default(),
+            guard: None,
             capture: None,
             state: DesiredState::default(),
         });
@@ -316,7 +317,7 @@ interfaces:
     fn connections_are_declared_with_all_keys() {
         for text in [Some(BOTH), None] {
             let document = document_of(&state(BOTH), text, "test.yaml").unwrap();
-            let mut declarations = declarations::of(&document.state);
+            let mut declarations = declarations::of(&document);
             assert_eq!(declarations[0].data["ipsec-interface"], "yes");
             assert_eq!(declarations[0].ip4_method, "");
             declarations.iter_mut().for_each(forget_addresses);
@@ -339,6 +340,6 @@ interfaces:
         assert!(!was_typed);
         assert_eq!(typed.ipsec_names(), ["vpn"]);
         let document = document_of(&typed, None, "test.yaml").unwrap();
-        assert_eq!(declarations::of(&document.state)[0].state, "absent");
+        assert_eq!(declarations::of(&document)[0].state, "absent");
     }
 }

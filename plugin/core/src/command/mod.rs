@@ -29,6 +29,7 @@ const SEARCH_PATH: &str = "/usr/sbin:/usr/bin:/sbin:/bin";
 pub struct Command {
     program: PathBuf,
     arguments: Vec<String>,
+    environment: Vec<(&'static str, &'static str)>,
     input: Vec<u8>,
     time_out: Duration,
     haste: Option<Haste>,
@@ -100,6 +101,7 @@ impl Command {
         Self {
             program: program.as_ref().to_owned(),
             arguments: Vec::new(),
+            environment: Vec::new(),
             input: Vec::new(),
             time_out,
             haste: None,
@@ -129,6 +131,13 @@ impl Command {
         self
     }
 
+    /// Adds a variable to its environment, which has hardly any.
+    #[must_use]
+    pub fn env(mut self, name: &'static str, value: &'static str) -> Self {
+        self.environment.push((name, value));
+        self
+    }
+
     /// Gives the program `input` to read on its standard input.
     #[must_use]
     pub fn input(mut self, input: impl Into<Vec<u8>>) -> Self {
@@ -147,6 +156,19 @@ impl Command {
         }
     }
 
+    /// Starts the program, which gets its input later: for one that does nothing before it has read that, and whose start
+    /// need not be waited for.
+    pub fn start(self) -> Started {
+        let command = self.line();
+        tracing::debug!(command, "starting");
+        let child = self.spawn(Stdio::piped());
+        Started {
+            child,
+            line: command,
+            command: self,
+        }
+    }
+
     /// Starts the program and gives it its input when `gate` opens: for a program that does nothing before it has read
     /// its input, and whose start need not be waited for. If `gate` does not open, the program is killed.
     ///
@@ -158,7 +180,11 @@ impl Command {
     ) -> Result<Result<Output, CommandError>, E> {
         let command = self.line();
         tracing::debug!(command, "running");
-        let child = self.spawn();
+        let child = self.spawn(if self.input.is_empty() {
+            Stdio::null()
+        } else {
+            Stdio::piped()
+        });
         gate.await?;
         Ok(match child {
             Ok(child) => self.finish(child, command).await,
@@ -197,18 +223,15 @@ impl Command {
         }
     }
 
-    fn spawn(&self) -> io::Result<Child> {
+    fn spawn(&self, stdin: Stdio) -> io::Result<Child> {
         tokio::process::Command::new(&self.program)
             .args(&self.arguments)
             .env_clear()
             .env("PATH", SEARCH_PATH)
             .env("LC_ALL", "C")
+            .envs(self.environment.iter().copied())
             .current_dir("/")
-            .stdin(if self.input.is_empty() {
-                Stdio::null()
-            } else {
-                Stdio::piped()
-            })
+            .stdin(stdin)
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .kill_on_drop(true)
@@ -222,6 +245,31 @@ impl Command {
             line.push_str(argument);
         }
         line
+    }
+}
+
+/// A program that waits for its input. It is killed when this is dropped.
+#[derive(Debug)]
+pub struct Started {
+    child: io::Result<Child>,
+    line: String,
+    command: Command,
+}
+
+impl Started {
+    /// Gives it `input` and lets it run to its end, whatever its exit status. Its time begins now.
+    ///
+    /// # Errors
+    /// As those of [`Command::run`].
+    pub async fn run(self, input: impl Into<Vec<u8>>) -> Result<Output, CommandError> {
+        let Self { child, line, command } = self;
+        match child {
+            Ok(child) => command.input(input).finish(child, line).await,
+            Err(source) => Err(CommandError::Start {
+                command: line,
+                source,
+            }),
+        }
     }
 }
 

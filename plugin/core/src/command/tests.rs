@@ -39,6 +39,25 @@ async fn input_waits_for_its_gate_and_without_it_nothing_is_done() {
 }
 
 #[tokio::test]
+async fn what_was_started_waits_for_its_input() {
+    let started = shell("echo begun; cat").start();
+    let output = started.run("fed").await.unwrap();
+    assert_eq!(output.stdout, "begun\nfed");
+    let error = Command::new("/nonexistent/whack", Duration::from_secs(1)).start();
+    assert!(
+        error
+            .run("")
+            .await
+            .unwrap_err()
+            .to_string()
+            .contains("/nonexistent/whack")
+    );
+    let dir = std::env::temp_dir().join(format!("command-started-{}", std::process::id()));
+    drop(shell(&format!("read line && echo >{}", dir.display())).start());
+    assert!(!dir.exists());
+}
+
+#[tokio::test]
 async fn nothing_of_our_environment_is_passed_on() {
     let output = shell("env").run().await.unwrap();
     let mut names: Vec<_> = output

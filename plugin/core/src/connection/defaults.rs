@@ -1,7 +1,7 @@
 //! What is filled in for keys that a profile leaves out.
 
 use super::{
-    AuthBy, ConnType, Connection, IkeVersion, Lifetime, Proposal, RsaSigKey, YesNo,
+    AuthBy, ConnType, Connection, IkeVersion, Interval, Lifetime, Proposal, RsaSigKey, YesNo,
     value::policy::KeyingTries,
 };
 
@@ -27,6 +27,8 @@ impl Connection {
         }
         if self.ike_version() == IkeVersion::V1 {
             self.fill_in_ikev1();
+        } else {
+            self.dpddelay.get_or_insert(Interval::LIVENESS);
         }
     }
 

@@ -7,7 +7,10 @@ use zbus::zvariant::{OwnedValue, Value};
 use crate::{connection::key_names, daemon_api::Change, profile::Settings};
 
 /// Of profiles that come or go, these parts are told; the rest is the same in all of them, or means nothing to anybody.
-const TOLD: [&str; 4] = ["vpn.data.", "vpn.secrets.", "ipv4.method", "ipv6.method"];
+const TOLD: [&str; 5] = ["vpn.data.", "vpn.secrets.", "ipv4.method", "ipv6.method", GUARD];
+
+/// Whether it is guarded: [`crate::guard::KEY`] in the user data.
+const GUARD: &str = "user.data.nmstate-ipsec.guard";
 
 /// The keys that differ, sorted. Values are told of keys that this project knows to be none of secrets; whatever else a
 /// profile holds, somebody may have put a secret there.
@@ -22,9 +25,10 @@ pub(super) fn between(before: Option<&Settings>, after: Option<&Settings>) -> Ve
 }
 
 fn change(key: &str, before: Option<&OwnedValue>, after: Option<&OwnedValue>) -> Change {
-    let text = |value: Option<&OwnedValue>| {
-        let text = value.and_then(|value| <&str>::try_from(value).ok());
-        text.unwrap_or_default().to_owned()
+    let text = |value: Option<&OwnedValue>| match value.map(|value| &**value) {
+        Some(Value::Str(text)) => text.to_string(),
+        Some(Value::Bool(value)) => value.to_string(),
+        _ => String::new(),
     };
     let is_hidden = !is_open(key);
     let (shown_before, shown_after) = if is_hidden {
@@ -50,7 +54,7 @@ fn change(key: &str, before: Option<&OwnedValue>, after: Option<&OwnedValue>) ->
 fn is_open(key: &str) -> bool {
     match key.strip_prefix("vpn.data.") {
         Some(name) => key_names().any(|known| known == name),
-        None => matches!(key, "ipv4.method" | "ipv6.method"),
+        None => matches!(key, "connection.autoconnect" | "ipv4.method" | "ipv6.method") || key == GUARD,
     }
 }
 

@@ -9,9 +9,13 @@ use zbus::zvariant::{OwnedValue, Value};
 use crate::{
     contract,
     daemon_api::{Change, Declaration},
-    networkmanager::{is_libreswan, text, texts, value},
+    guard,
+    networkmanager::{is_autoconnect, is_libreswan, is_private, text, texts},
     profile::{InvalidProfile, Profile, Settings},
 };
+
+/// The key of the setting `connection` that says whether a profile is to be up by itself.
+const AUTOCONNECT: &str = "autoconnect";
 
 /// A profile as NetworkManager has it.
 #[derive(Debug)]
@@ -36,6 +40,8 @@ pub enum Action {
     Create,
     /// It changes, and comes up anew.
     Modify,
+    /// It changes in what is no part of the connection, which stays up.
+    Store,
     /// It is as wanted, and comes up.
     Activate,
     /// It is as wanted, and up.
@@ -152,8 +158,11 @@ pub fn plan(
         match declaration.state.as_str() {
             "up" => steps.extend(up(declaration, &known, &mut new_uuid)?),
             "down" => {
-                let active = known.iter().filter(|stored| stored.is_active);
-                steps.extend(active.map(|stored| step(declaration, Action::TakeDown, stored)));
+                let stays = |stored: &&&Stored| stored.is_active || is_autoconnect(&stored.settings);
+                steps.extend(known.iter().filter(stays).map(|stored| Step {
+                    after: Some(kept_down(copy(&stored.settings))),
+                    ..step(declaration, Action::TakeDown, stored)
+                }));
             }
             "absent" => steps.extend(
                 known
@@ -171,6 +180,26 @@ pub fn plan(
     Ok(steps)
 }
 
+/// The settings of a connection that stays down, also after the next boot.
+fn kept_down(mut settings: Settings) -> Settings {
+    let connection = settings.entry("connection".to_owned()).or_default();
+    insert(connection, AUTOCONNECT, Value::from(false));
+    settings
+}
+
+/// Whether two profiles differ in nothing that a tunnel depends on: whether it is up by itself, and its guard.
+pub fn is_same_tunnel(one: &Settings, other: &Settings) -> bool {
+    let tunnel = |settings: &Settings| {
+        let mut settings = copy(settings);
+        guard::set(&mut settings, false);
+        if let Some(connection) = settings.get_mut("connection") {
+            connection.remove(AUTOCONNECT);
+        }
+        settings
+    };
+    tunnel(one) == tunnel(other)
+}
+
 /// Whether a profile stands for the interface: one of libreswan's by that name. What else bears the name is not meant.
 fn is_of(stored: &Stored, name: &str) -> bool {
     is_libreswan(&stored.settings) && text(&stored.settings, "connection", "id") == name
@@ -184,11 +213,7 @@ fn up(
     new_uuid: &mut impl FnMut() -> String,
 ) -> Result<Vec<Step>, PlanError> {
     let name = || declaration.name.clone();
-    let is_private = |stored: &&Stored| {
-        let permissions = value(&stored.settings, "connection", "permissions");
-        permissions.is_some_and(|value| !matches!(&**value, Value::Array(list) if list.is_empty()))
-    };
-    if known.iter().any(is_private) {
+    if known.iter().any(|stored| is_private(&stored.settings)) {
         return Err(PlanError::Private { name: name() });
     }
     let best = known.iter().position(|stored| stored.is_active).unwrap_or(0);
@@ -207,8 +232,15 @@ fn up(
             was_active: false,
         }]);
     };
-    let after = valid(declaration, merge(copy(&stored.settings), declaration))?;
+    let mut after = valid(declaration, merge(copy(&stored.settings), declaration))?;
+    if !is_autoconnect(&after)
+        && let Some(connection) = after.get_mut("connection")
+    {
+        // NetworkManager leaves out what is true by default.
+        connection.remove(AUTOCONNECT);
+    }
     let action = match (after == stored.settings, stored.is_active) {
+        (false, true) if is_same_tunnel(&stored.settings, &after) => Action::Store,
         (false, _) => Action::Modify,
         (true, false) => Action::Activate,
         (true, true) => Action::Keep,
@@ -252,7 +284,7 @@ fn fresh(declaration: &Declaration, uuid: &str) -> Settings {
         ("id", Value::from(declaration.name.as_str())),
         ("uuid", Value::from(uuid)),
         ("type", Value::from("vpn")),
-        ("autoconnect", Value::from(true)),
+        (AUTOCONNECT, Value::from(true)),
     ];
     let vpn = [("service-type", Value::from(contract::PLUGIN_NAME))];
     let disabled = || [("method", Value::from("disabled"))];
@@ -294,6 +326,9 @@ fn merge(mut settings: Settings, declaration: &Declaration) -> Settings {
                 Value::from(method.as_str()),
             );
         }
+    }
+    if let Some(is_guarded) = guard::parse(&declaration.guard) {
+        guard::set(&mut settings, is_guarded);
     }
     settings
 }

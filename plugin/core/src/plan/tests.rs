@@ -1,4 +1,5 @@
 use super::*;
+use crate::networkmanager::value;
 
 fn declaration(name: &str, state: &str) -> Declaration {
     let data = [("left", "192.0.2.1"), ("right", "192.0.2.2"), ("ikev2", "insist")];
@@ -86,6 +87,33 @@ fn a_changed_key_or_secret_modifies_and_keeps_the_rest() {
 }
 
 #[test]
+fn a_guard_that_is_declared_is_stored_and_the_connection_stays_up() {
+    let before = declaration("a", "up");
+    let with = |guard: &str| Declaration {
+        guard: guard.into(),
+        ..before.clone()
+    };
+    let steps = planned(&[with("true")], &[stored(&before, UUID, true)]).unwrap();
+    assert_eq!(steps[0].action, Action::Store);
+    let told: Vec<_> = steps[0].changes().iter().map(told).collect();
+    assert_eq!(told, ["user.data.nmstate-ipsec.guard added '' 'true' false"]);
+    // By itself, by the same document, and by one that does not speak of it, it does not go.
+    for same in ["true", ""] {
+        let again = actions(&[with(same)], &[stored(&with("true"), UUID, true)]);
+        assert_eq!(again, [Action::Keep], "{same:?}");
+    }
+    let off = planned(&[with("false")], &[stored(&with("true"), UUID, true)]).unwrap();
+    assert_eq!(off[0].action, Action::Store);
+    assert_eq!(off[0].after.as_ref().unwrap().get("user").map(drop), None);
+    let mut another = with("true");
+    another.data.insert("type".into(), "transport".into());
+    assert_eq!(
+        actions(&[another], &[stored(&before, UUID, true)]),
+        [Action::Modify]
+    );
+}
+
+#[test]
 fn a_hidden_secret_stays() {
     let before = declaration("a", "up");
     let mut wanted = before.clone();
@@ -125,7 +153,33 @@ fn duplicates_go_and_the_active_one_stays() {
         actions(&[declaration("a", "absent")], &known),
         [Action::Remove, Action::Remove]
     );
-    assert_eq!(actions(&[declaration("a", "down")], &known), [Action::TakeDown]);
+    assert_eq!(
+        actions(&[declaration("a", "down")], &known),
+        [Action::TakeDown, Action::TakeDown]
+    );
+}
+
+#[test]
+fn what_is_taken_down_stays_down_until_it_is_to_be_up() {
+    let (up, down) = (declaration("a", "up"), declaration("a", "down"));
+    let before = stored(&up, UUID, true);
+    let steps = planned(std::slice::from_ref(&down), &[before]).unwrap();
+    let settings = steps.into_iter().next().unwrap().after.unwrap();
+    assert!(!is_autoconnect(&settings));
+    let stays = || Stored {
+        settings: copy(&settings),
+        is_active: false,
+    };
+    assert_eq!(actions(&[down], &[stays()]), []);
+    let steps = planned(&[up], &[stays()]).unwrap();
+    assert_eq!(steps[0].action, Action::Modify);
+    assert!(is_autoconnect(steps[0].after.as_ref().unwrap()));
+    let changes = steps[0].changes();
+    assert!(is_same_tunnel(&settings, steps[0].after.as_ref().unwrap()));
+    assert_eq!(
+        (changes[0].key.as_str(), changes[0].before.as_str()),
+        ("connection.autoconnect", "false")
+    );
 }
 
 #[test]

@@ -15,7 +15,7 @@ pub use wanted::{SecretKey, askable_secrets, missing_secrets, needs_secrets};
 
 use crate::{
     connection::{Connection, RsaSigKey},
-    contract,
+    contract, guard,
     render::PlutoName,
     secret::Secrets,
 };
@@ -53,6 +53,8 @@ pub struct Profile {
     pub ip6: IpMethod,
     /// `vpn.timeout`: how long the connection may take to come up.
     pub timeout: Duration,
+    /// Whether what it encrypts is to be held back whenever it would leave in clear ([`crate::guard`]).
+    pub is_guarded: bool,
     /// `vpn.data`.
     pub connection: Connection,
     /// `vpn.secrets`.
@@ -67,14 +69,25 @@ impl Profile {
     pub fn from_settings(settings: &Settings) -> Result<Self, InvalidProfile> {
         let reader = Reader::new(settings);
         reader.service_type(&[contract::PLUGIN_NAME, contract::PLUGIN_ALIAS])?;
+        let users = reader.users()?;
+        let is_guarded = guard::of(settings)?;
+        if is_guarded && !users.is_empty() {
+            let reason = "exclude each other: a profile of certain users may not hold back what others send";
+            return Err(InvalidProfile::conflict("permissions", guard::KEY, reason));
+        }
+        let connection = Connection::from_data(&reader.data()?)?;
+        if is_guarded {
+            guard::check(&connection)?;
+        }
         Ok(Self {
             id: reader.parsed("connection", "id", "a name of printable characters")?,
             uuid: reader.parsed("connection", "uuid", "a UUID")?,
-            users: reader.users()?,
+            users,
+            is_guarded,
             ip4: reader.ip_method("ipv4")?,
             ip6: reader.ip_method("ipv6")?,
             timeout: reader.timeout()?.unwrap_or(DEFAULT_TIMEOUT),
-            connection: Connection::from_data(&reader.data()?)?,
+            connection,
             secrets: reader.secrets()?,
         })
     }

@@ -37,6 +37,33 @@ fn a_profile_is_read() {
 }
 
 #[test]
+fn a_guard_is_for_profiles_of_the_system() {
+    let user_data = |value: &'static str| HashMap::from([("nmstate-ipsec.guard", value)]);
+    let mut settings = with(
+        "user",
+        "data",
+        Some(owned(zbus::zvariant::Value::new(user_data("true")))),
+    );
+    assert!(Profile::from_settings(&settings).unwrap().is_guarded);
+    let users = owned(zbus::zvariant::Value::new(vec!["user:alice:"]));
+    let connection = settings.get_mut("connection").unwrap();
+    connection.insert("permissions".into(), users);
+    assert_eq!(
+        fault(&settings),
+        "keys 'permissions' and 'nmstate-ipsec.guard' exclude each other: a profile of certain users may not hold back what others send"
+    );
+    let settings = with(
+        "user",
+        "data",
+        Some(owned(zbus::zvariant::Value::new(user_data("1")))),
+    );
+    assert_eq!(
+        fault(&settings),
+        "invalid value \"1\" for key 'nmstate-ipsec.guard': expected true or false"
+    );
+}
+
+#[test]
 fn the_rest_of_a_profile_is_read() {
     let read = |settings: &Settings| Profile::from_settings(settings).unwrap();
     assert_eq!(

@@ -5,7 +5,7 @@
     reason = "what zbus's interface macro generates carries no documentation"
 )]
 
-use nmstate_ipsec_core::{contract::DAEMON_PATH, profile::Uuid};
+use nmstate_ipsec_core::contract::DAEMON_PATH;
 use zbus::object_server::SignalEmitter;
 
 /// The object's face for those who watch connections.
@@ -31,11 +31,11 @@ impl Changes {
 pub(crate) async fn tell_change(
     bus: &zbus::Connection,
     name: &str,
-    uuid: &Uuid,
+    uuid: &str,
     state: &str,
 ) -> zbus::Result<()> {
     let emitter = SignalEmitter::new(bus, DAEMON_PATH)?;
-    Changes::connection_changed(&emitter, name, uuid.as_str(), state).await
+    Changes::connection_changed(&emitter, name, uuid, state).await
 }
 
 #[cfg(test)]
@@ -60,15 +60,15 @@ mod tests {
         let (server, client) = (server.unwrap(), client.unwrap());
         let changes = ChangesProxy::new(&client).await.unwrap();
         let mut heard = changes.receive_connection_changed().await.unwrap();
-        let uuid = "0cb881c9-0000-4000-8000-000000000001".parse().unwrap();
-        tell_change(&server, "hosta_conn", &uuid, "negotiating")
+        let uuid = "0cb881c9-0000-4000-8000-000000000001";
+        tell_change(&server, "hosta_conn", uuid, "negotiating")
             .await
             .unwrap();
         let change = heard.next().await.unwrap();
         let change = change.args().unwrap();
         assert_eq!(
             (change.name.as_str(), change.uuid.as_str(), change.state.as_str()),
-            ("hosta_conn", uuid.as_str(), "negotiating")
+            ("hosta_conn", uuid, "negotiating")
         );
     }
 }

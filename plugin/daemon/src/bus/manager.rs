@@ -74,12 +74,16 @@ fn text(settings: &Settings, key: &str) -> String {
 #[zbus::interface(name = "org.nmstate.Ipsec1.Manager")]
 impl Manager {
     /// Judges a profile and begins to bring it up.
-    fn activate(
+    async fn activate(
         &self,
         connection: Settings,
         #[zbus(header)] header: Header<'_>,
         #[zbus(connection)] bus: &zbus::Connection,
     ) -> Result<(), PluginError> {
+        // Nobody has a newer profile than NetworkManager, which has just handed it over.
+        if let Ok(profile) = Profile::from_settings(&connection) {
+            self.registry.guards().follow(&profile.uuid, Some(&profile)).await;
+        }
         self.admit(&connection, |profile| {
             self.registry.activate(profile, client(bus, &header))
         })

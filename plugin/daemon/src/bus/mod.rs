@@ -1,11 +1,13 @@
 //! The daemon's objects on the bus: adapters over [`crate::connection::Registry`].
 
+mod autoconnect;
 mod certificates;
 mod changes;
 mod helper;
 mod manager;
 mod transactions;
 
+pub use autoconnect::Autoconnect;
 pub use certificates::Certificates;
 pub use changes::Changes;
 pub(crate) use changes::tell_change;

@@ -70,7 +70,7 @@ pub(super) fn state(phase: &Phase, profile: Option<&Profile>) -> &'static str {
         Phase::Up(..) if profile.is_some_and(on_demand) => "ondemand",
         Phase::Up(..) => "up",
         Phase::Unloading(_) => "going-down",
-        Phase::Waiting => "lost",
+        Phase::Waiting | Phase::Opening | Phase::Listening(_) => "lost",
     }
 }
 

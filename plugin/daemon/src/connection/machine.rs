@@ -10,6 +10,7 @@
 //!
 //! Up --Orphaned--> Renegotiating --Negotiated, Reported--> Up
 //! Up --Renewed---> Loading
+//! Unloading, Idle --Unloaded, Listen--> Opening --Opened--> Listening --Reported--> Up
 //! ```
 //! Whatever begins, `Unloading` comes before the connection begins anew or is idle, so that two
 //! activations of one profile never meet in pluto. There are two exceptions. A connection that has lost nothing but its IKE SA
@@ -55,6 +56,10 @@ pub enum Phase {
     Unloading(After),
     /// It was lost, and the next try has yet to come.
     Waiting,
+    /// It is being handed to pluto so that the peer can call; nothing is begun from here.
+    Opening,
+    /// pluto has it and answers the peer; nothing is begun from here.
+    Listening(ResolvedEnds),
 }
 
 /// What comes when a connection has been taken out of pluto.
@@ -75,6 +80,10 @@ pub enum After {
 pub enum Event {
     /// Somebody wants it up; the profile may be a new one.
     Activate,
+    /// It has failed, somebody is going to try it again, and the peer is to be answered meanwhile.
+    Listen,
+    /// The end of [`Effect::Open`].
+    Opened(Result<ResolvedEnds, Reason>),
     /// Somebody says that it has been up since before this daemon was.
     Register,
     /// The end of [`Effect::Adopt`]: the ends, and what reports would have said; nothing if pluto does not have it up.
@@ -132,6 +141,8 @@ pub enum Effect {
     AwaitReport(ResolvedEnds, Progress),
     /// Take the connection out of pluto; what runs in the background is given up.
     Unload,
+    /// Hand the connection to pluto, for the peer to call.
+    Open,
     /// Wait for the next try, the longer the more have failed.
     Wait(u32),
     /// Wait until the names in the profile lead to other addresses.
@@ -149,10 +160,24 @@ pub enum Effect {
 /// Takes `state` through `event`. `one_pair` says that the profile has one pair of traffic selectors,
 /// so that the first report of the updown helper completes it.
 pub fn step(state: State, event: Event, one_pair: bool) -> (State, Vec<Effect>) {
-    use Phase::{Adopting, Idle, Loading, Negotiating, Preparing, Renegotiating, Unloading, Up, Waiting};
+    use Phase::{
+        Adopting, Idle, Listening, Loading, Negotiating, Opening, Preparing, Renegotiating, Unloading, Up,
+        Waiting,
+    };
     let lost = state.lost;
     let (phase, effects) = match (state.phase, event) {
-        (Idle, Event::Activate) | (Waiting, Event::Retry) => (Preparing, vec![Effect::Prepare]),
+        (Idle, Event::Activate) | (Waiting | Listening(_), Event::Retry) => {
+            (Preparing, vec![Effect::Prepare])
+        }
+        (Idle, Event::Listen) => (Opening, vec![Effect::Open]),
+        (Opening, Event::Opened(opened)) => return opened_or_not(lost, opened),
+        // The peer has called.
+        (Listening(ends), Event::Reported(report)) if report.verb.action == Action::Up => {
+            up(ends, vec![*report])
+        }
+        // What pluto had is gone; who is to try it again does so.
+        (Listening(_), Event::Lost) if lost.is_some() => (Waiting, Vec::new()),
+        (Listening(_), Event::Lost) => unload(After::Rest),
         (Idle, Event::Register) => (Adopting, vec![Effect::Adopt]),
         (Adopting, Event::Adopted(Some((ends, reports)))) => (Up(ends, reports), vec![Effect::Watch(ends)]),
         (Adopting, Event::Adopted(None)) | (Up(..), Event::Lost) => return lose(),
@@ -161,7 +186,7 @@ pub fn step(state: State, event: Event, one_pair: bool) -> (State, Vec<Effect>) 
         (Up(ends, _) | Renegotiating(ends, _), Event::Renewed) => return reload(ends),
         (Loading(_) | Negotiating(..), Event::Renewed) if lost.is_some() => unload(After::Retry),
         (Loading(_) | Negotiating(..), Event::Renewed) => unload(After::Activate),
-        (Waiting, Event::Renewed) => (Preparing, vec![Effect::Prepare]),
+        (Waiting | Listening(_), Event::Renewed) if lost.is_some() => (Preparing, vec![Effect::Prepare]),
         // The updown helper is told only of what is new, and the policies are not.
         (Renegotiating(ends, reports), Event::Negotiated(Ok(Progress::Established))) => up(ends, reports),
         // What comes of somebody else's negotiation would not be heard.
@@ -194,7 +219,8 @@ pub fn step(state: State, event: Event, one_pair: bool) -> (State, Vec<Effect>) 
         (Unloading(After::Activate), Event::Unloaded) => return begin(),
         (Unloading(After::Retry), Event::Unloaded) => match lost {
             None | Some(0) => (Preparing, vec![Effect::Prepare]),
-            Some(failed) => (Waiting, vec![Effect::Wait(failed)]),
+            // Two hosts that wait for their next tries in turn would never meet.
+            Some(_) => (Opening, vec![Effect::Open]),
         },
         (phase, Event::Deactivate) if phase != Idle => unload(After::Rest),
         (phase, Event::Activate | Event::Register) if phase != Idle => unload(After::Activate),
@@ -203,6 +229,17 @@ pub fn step(state: State, event: Event, one_pair: bool) -> (State, Vec<Effect>) 
     };
     // Up and idle: whatever was lost before is over.
     let lost = lost.filter(|_| !matches!(phase, Up(..) | Idle));
+    (State { phase, lost }, effects)
+}
+
+/// pluto has the connection, or not: either way the next try is waited for, by whoever is going to make it.
+fn opened_or_not(lost: Option<u32>, opened: Result<ResolvedEnds, Reason>) -> (State, Vec<Effect>) {
+    let (phase, effects) = match (opened, lost) {
+        (Ok(ends), Some(failed)) => (Phase::Listening(ends), vec![Effect::Wait(failed)]),
+        (Ok(ends), None) => (Phase::Listening(ends), Vec::new()),
+        (Err(_), Some(failed)) => (Phase::Waiting, vec![Effect::Wait(failed)]),
+        (Err(_), None) => unload(After::Rest),
+    };
     (State { phase, lost }, effects)
 }
 

@@ -24,22 +24,24 @@ use nmstate_ipsec_core::{
     render::PlutoName,
     updown::Updown,
 };
-use tokio::sync::{Notify, broadcast, mpsc, oneshot, watch};
+use tokio::sync::{Notify, Semaphore, broadcast, mpsc, oneshot, watch};
 use zbus::names::OwnedUniqueName;
 
 use crate::{
-    addresses,
+    addresses, bus,
     certificates::Certificates,
     client::Client,
+    guard::Guards,
     history::History,
     kernel,
     libreswan::{Libreswan, process},
-    networkmanager::{NetworkManager, deactivation::Deactivations},
+    networkmanager::{self, NetworkManager, deactivation::Deactivations},
     routing::{Devices, Routings},
     systemd,
 };
 use holds::Holds;
-use tries::Tries;
+use tries::WAITING;
+pub use tries::{Tries, Try};
 use worker::{Request, Worker};
 
 /// How long adapters have to register with a daemon that was restarted; they do so when they hear of it.
@@ -47,6 +49,9 @@ const REGISTRATION_TIME: Duration = Duration::from_secs(30);
 
 /// Most orphans that wait for the registry, which has nothing else to do.
 const ORPHANS: usize = 1024;
+
+/// Most connections that are loaded or negotiate at once.
+const AT_ONCE: usize = 16;
 
 /// How long a watch that has failed rests.
 const WATCH_REST: Duration = Duration::from_secs(5);
@@ -62,6 +67,8 @@ pub struct Host {
     pub secrets_dir: PathBuf,
     /// The program that pluto runs as `leftupdown`.
     pub updown: PathBuf,
+    /// Had by those who are loaded into pluto or negotiate: very many at once, as after its restart, only hinder each other.
+    pub places: Semaphore,
     /// Held while pluto is being started, so that one connection does it for all.
     pub starting: tokio::sync::Mutex<()>,
     /// Tells the watch of pluto that it was started, where systemd does not.
@@ -84,20 +91,34 @@ pub struct Host {
     pub certificates: Certificates,
     /// What keeps packets from leaving in clear while connections authenticate anew.
     pub holds: Holds,
-    /// When connections are tried that never came up.
+    /// What holds packets back that would leave in clear, for those who ask for it.
+    pub guards: Guards,
+    /// What is known of connections that are to be up and are not.
     pub tries: Tries,
+    /// Tells that certificates have changed or pluto has started: what was refused may not be any more.
+    pub changed: watch::Sender<()>,
+    /// Tells of connections that the peer has brought up and that nobody has asked for, by UUID.
+    pub called: broadcast::Sender<String>,
     /// Tells the registry of connections of ours that have lost their IKE SA, by their names in pluto.
     pub orphans: broadcast::Sender<String>,
 }
 
 impl Host {
     /// A host on whose system bus `bus` is, with nothing going on.
-    pub fn new(libreswan: Libreswan, bus: zbus::Connection, secrets_dir: PathBuf, updown: PathBuf) -> Self {
+    pub fn new(
+        libreswan: Libreswan,
+        bus: zbus::Connection,
+        secrets_dir: PathBuf,
+        updown: PathBuf,
+        guards: Guards,
+    ) -> Self {
         Self {
+            guards,
             libreswan,
             bus,
             secrets_dir,
             updown,
+            places: Semaphore::new(AT_ONCE),
             starting: tokio::sync::Mutex::default(),
             started: Notify::new(),
             recheck: Notify::new(),
@@ -110,6 +131,8 @@ impl Host {
             certificates: Certificates::default(),
             holds: Holds::default(),
             tries: Tries::default(),
+            changed: watch::Sender::new(()),
+            called: broadcast::Sender::new(ORPHANS),
             orphans: broadcast::Sender::new(ORPHANS),
         }
     }
@@ -164,7 +187,27 @@ impl Registry {
         &self.host.certificates
     }
 
-    /// When connections are tried that are not up and that nobody but the caller tries.
+    /// What holds packets of connections back that would leave in clear.
+    pub fn guards(&self) -> &Guards {
+        &self.host.guards
+    }
+
+    /// What all connections share.
+    pub(crate) fn host(&self) -> &Host {
+        &self.host
+    }
+
+    /// Tells whoever listens that something else is known of a connection that is not up.
+    pub(crate) fn tell_try(&self, name: String, uuid: &str) {
+        let (bus, uuid) = (self.host.bus.clone(), uuid.to_owned());
+        tokio::spawn(async move {
+            if let Err(error) = bus::tell_change(&bus, &name, &uuid, WAITING).await {
+                tracing::warn!(ipsec_uuid = %uuid, nm_connection = %uuid, "failed to tell of a change: {error}");
+            }
+        });
+    }
+
+    /// What is known of connections that are to be up and are not.
     pub fn tries(&self) -> &Tries {
         &self.host.tries
     }
@@ -172,6 +215,7 @@ impl Registry {
     /// Has every connection that uses one of these certificates authenticate anew.
     pub fn renew(&self, nicknames: &[String]) {
         let nicknames: Arc<[String]> = nicknames.into();
+        self.host.changed.send_replace(());
         self.tell_all(|| Request::Renewed(nicknames.clone()));
     }
 
@@ -189,6 +233,22 @@ impl Registry {
     /// As those of [`Registry::activate`].
     pub fn register(&self, profile: Profile, client: Client) -> Result<(), String> {
         self.wish(profile, |profile| Request::Register(profile, client))
+    }
+
+    /// Has pluto answer calls for `profile`, which is down and is going to be tried again.
+    ///
+    /// # Errors
+    /// As those of [`Registry::activate`].
+    pub(crate) fn listen(&self, profile: Profile) -> Result<(), String> {
+        self.wish(profile, Request::Listen)
+    }
+
+    /// Lets go of a connection that nobody has asked for.
+    pub(crate) fn leave(&self, uuid: &str) {
+        let entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, entry)) = entries.iter().find(|(known, _)| known.as_str() == uuid) {
+            let _ = entry.requests.send(Request::Leave);
+        }
     }
 
     fn wish(&self, profile: Profile, request: impl FnOnce(Box<Profile>) -> Request) -> Result<(), String> {
@@ -226,7 +286,12 @@ impl Registry {
             .await
         });
         let pluto = async {
-            let tell = |runs| self.tell_all(|| Request::Pluto(runs));
+            let tell = |runs| {
+                self.tell_all(|| Request::Pluto(runs));
+                if runs {
+                    host.changed.send_replace(());
+                }
+            };
             if systemd::is_booted() {
                 lasting(systemd::IPSEC_UNIT, || systemd::watch_ipsec(&host.bus, tell)).await;
             } else {
@@ -259,6 +324,10 @@ impl Registry {
     /// Takes away what an earlier daemon left behind and no adapter stands for. Adapters that are there have a while to
     /// register theirs first.
     pub async fn sweep(&self) {
+        // Without NetworkManager, as when the bus was restarted and both with it, nobody can ask for what is up. It stays.
+        if let Err(error) = networkmanager::comes(&self.host.bus).await {
+            tracing::error!("failed to wait for NetworkManager: {error}");
+        }
         if has_adapters(&self.host.bus).await.unwrap_or(true) {
             tokio::time::sleep(REGISTRATION_TIME).await;
         }
@@ -307,7 +376,8 @@ impl Registry {
             };
             entries.values().map(ask).collect()
         };
-        if asked.is_empty() {
+        let mut tries = self.host.tries.all();
+        if asked.is_empty() && tries.is_empty() {
             return Vec::new();
         }
         // pluto alone knows when it negotiates SAs anew. If it does not answer, the rest is told.
@@ -317,8 +387,23 @@ impl Registry {
             // A worker ends only with its registry.
             if let Ok(mut status) = wait.await {
                 status.timers = pluto.timers(&name);
+                if let Some(known) = tries.remove(&status.uuid) {
+                    known.tell(&mut status);
+                }
                 described.push(status);
             }
+        }
+        // Those that nobody has asked for yet.
+        for (uuid, known) in tries {
+            let mut status = ConnectionStatus {
+                name: known.name.clone(),
+                uuid,
+                state: "down".to_owned(),
+                since: known.since,
+                ..ConnectionStatus::default()
+            };
+            known.tell(&mut status);
+            described.push(status);
         }
         let failures = self.history().kept();
         for status in &mut described {
@@ -327,12 +412,10 @@ impl Registry {
             {
                 status.certificate_until = u64::try_from(validity.not_after).unwrap_or_default();
             }
-            if status.next_try == 0 {
-                status.next_try = self.host.tries.next(&status.uuid);
-            }
             let last = failures.iter().rfind(|failure| failure.uuid == status.uuid);
             status.failures.extend(last.cloned());
         }
+        self.guards().describe(&mut described).await;
         described.sort_by(|one, other| one.name.cmp(&other.name));
         described
     }

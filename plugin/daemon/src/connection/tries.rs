@@ -1,50 +1,74 @@
-//! When connections that are down are tried next by somebody else than their workers.
+//! What is known of connections that somebody else than their workers brings up.
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
+    sync::{Mutex, PoisonError},
 };
 
-use crate::history::now;
+use nmstate_ipsec_core::daemon_api::ConnectionStatus;
 
-/// When the next try begins, in microseconds since 1970, by UUID.
-#[derive(Debug, Clone, Default)]
-pub struct Tries(Arc<Mutex<HashMap<String, u64>>>);
+/// A connection that is not up and is to be, or was taken down.
+#[derive(Debug, Clone)]
+pub struct Try {
+    /// `connection.id`.
+    pub name: String,
+    /// Whether it is to be up.
+    pub is_to_be_up: bool,
+    /// Tries that have failed since it was up.
+    pub failed: u32,
+    /// When the next one begins, in microseconds since 1970; 0 if none is waited for.
+    pub next: u64,
+    /// What is waited for, in words.
+    pub waits_for: String,
+    /// Since when, in microseconds since 1970.
+    pub since: u64,
+}
+
+impl Try {
+    /// Puts what is known into the status of a connection.
+    pub(super) fn tell(self, status: &mut ConnectionStatus) {
+        // What pluto listens for, nobody else knows of.
+        if matches!(status.state.as_str(), "down" | "lost") && self.is_to_be_up {
+            WAITING.clone_into(&mut status.state);
+        }
+        if status.next_try == 0 {
+            status.next_try = self.next;
+        }
+        status.failed_tries = status.failed_tries.max(self.failed);
+        status.waits_for = self.waits_for;
+    }
+
+    /// Whether both say the same.
+    fn is_same(&self, other: &Self) -> bool {
+        let said = |known: &Self| (known.is_to_be_up, known.failed, known.waits_for.clone());
+        said(self) == said(other) && self.next == other.next
+    }
+}
+
+/// [`ConnectionStatus::state`] of a connection that is to be up and has nothing in pluto.
+pub(super) const WAITING: &str = "waiting";
+
+/// The connections that are to be up and are not, by UUID.
+#[derive(Debug, Default)]
+pub struct Tries(Mutex<HashMap<String, Try>>);
 
 impl Tries {
-    /// Waits for the next try of a connection; meanwhile it is known when that begins.
-    pub async fn wait(&self, uuid: &str, pause: Duration) {
-        let at = now().saturating_add(u64::try_from(pause.as_micros()).unwrap_or(u64::MAX));
-        let _known = Known::new(self, uuid, at);
-        tokio::time::sleep(pause).await;
+    /// Keeps in mind what is known of a connection; nothing if it is up, or nobody wants it up. Whether that is new.
+    pub fn set(&self, uuid: &str, known: Option<Try>) -> bool {
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        match known {
+            Some(known) if all.get(uuid).is_some_and(|before| before.is_same(&known)) => false,
+            Some(known) => {
+                all.insert(uuid.to_owned(), known);
+                true
+            }
+            None => all.remove(uuid).is_some(),
+        }
     }
 
-    /// When a connection is tried next; 0 if nobody waits for that.
-    pub(super) fn next(&self, uuid: &str) -> u64 {
-        let tries = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        tries.get(uuid).copied().unwrap_or_default()
-    }
-}
-
-/// What is known as long as somebody waits.
-struct Known<'a> {
-    tries: &'a Tries,
-    uuid: &'a str,
-}
-
-impl<'a> Known<'a> {
-    fn new(tries: &'a Tries, uuid: &'a str, at: u64) -> Self {
-        let mut all = tries.0.lock().unwrap_or_else(PoisonError::into_inner);
-        all.insert(uuid.to_owned(), at);
-        Self { tries, uuid }
-    }
-}
-
-impl Drop for Known<'_> {
-    fn drop(&mut self) {
-        let mut all = self.tries.0.lock().unwrap_or_else(PoisonError::into_inner);
-        all.remove(self.uuid);
+    /// All of them.
+    pub(super) fn all(&self) -> HashMap<String, Try> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
@@ -52,17 +76,21 @@ impl Drop for Known<'_> {
 mod tests {
     use super::*;
 
-    #[tokio::test]
-    async fn a_try_is_known_as_long_as_somebody_waits_for_it() {
+    #[test]
+    fn what_is_known_is_told_once() {
         let tries = Tries::default();
-        let waiting = tries.wait("one", Duration::from_secs(60));
-        let looking = async { tries.next("one") };
-        tokio::select! {
-            biased;
-            () = waiting => panic!("a minute has passed"),
-            next = looking => assert!(next > now()),
-        }
-        assert_eq!(tries.next("one"), 0);
-        assert_eq!(tries.next("other"), 0);
+        let known = Try {
+            name: "hosta_conn".into(),
+            is_to_be_up: true,
+            failed: 1,
+            next: 7,
+            waits_for: String::new(),
+            since: 0,
+        };
+        assert!(tries.set("one", Some(known.clone())));
+        assert!(!tries.set("one", Some(known)));
+        assert_eq!(tries.all()["one"].failed, 1);
+        assert!(tries.set("one", None));
+        assert!(!tries.set("one", None) && tries.all().is_empty());
     }
 }

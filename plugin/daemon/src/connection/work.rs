@@ -15,12 +15,14 @@ use tokio::time::Instant;
 
 use super::{Host, machine::Progress, unload};
 use crate::{
+    backoff,
     kernel::{self, KernelFacts, Traces, reqid_group},
     libreswan::{
         outcome::Initiated,
         status::{EstablishedSa, Status},
     },
-    networkmanager, nss, resolve, secrets_file, systemd,
+    networkmanager, nss, resolve, secrets_file,
+    systemd::{self, When},
 };
 
 /// NetworkManager gives up after `vpn.timeout`; giving up this much earlier lets the reason reach it.
@@ -28,10 +30,6 @@ const MARGIN: Duration = Duration::from_secs(5);
 
 /// The least time that a peer gets to answer, however late it is.
 const LEAST_WAIT: Duration = Duration::from_secs(2);
-
-/// The wait after the first failed try, and the longest of all.
-const FIRST_WAIT: Duration = Duration::from_secs(1);
-const LONGEST_WAIT: Duration = Duration::from_secs(300);
 
 /// How long the updown helper's report may lag behind pluto's own word.
 const REPORT_TIME_OUT: Duration = Duration::from_secs(10);
@@ -169,23 +167,17 @@ pub(super) fn is_in_kernel(
 
 /// Waits for the next try after `failed` ones.
 async fn back_off(failed: u32) {
-    tokio::time::sleep(pause(failed)).await;
+    tokio::time::sleep(backoff::pause(failed)).await;
 }
 
-/// How long the next try waits after `failed` ones: twice as long each time, up to five minutes, and not until the same
-/// moment as others.
-pub(super) fn pause(failed: u32) -> Duration {
-    let most = FIRST_WAIT
-        .saturating_mul(1 << failed.saturating_sub(1).min(16))
-        .min(LONGEST_WAIT);
-    most.mul_f64(0.75 + fastrand::f64() / 4.0)
-}
-
-/// Finds out what can be found out before pluto is asked.
+/// Finds out what can be found out before pluto is asked, and sees that the guard, if there is to be one, holds back what
+/// goes where the names lead.
 pub(super) async fn prepare(host: &Host, profile: &Profile) -> Result<ResolvedEnds, Reason> {
     let ends = async { tokio::try_join!(resolve::ends(&profile.connection), host.libreswan.version()) };
     let (prepared, ()) = tokio::join!(ends, networkmanager::wake_dispatcher(&host.bus));
-    Ok(prepared?.0)
+    let (ends, _) = prepared?;
+    host.guards.resolved(profile, &ends).await?;
+    Ok(ends)
 }
 
 /// Hands secret and connection to pluto, which is started if it does not run and `may_start` says so.
@@ -248,6 +240,13 @@ pub(super) async fn load(
         Ok(()) => Ok(()),
         Err(refusal) => Err(why_refused(profile, refusal).await),
     }
+}
+
+/// Hands a connection to pluto for the peer to call. pluto is not started for that.
+pub(super) async fn open(host: &Host, profile: &Profile) -> Result<ResolvedEnds, Reason> {
+    let ends = prepare(host, profile).await?;
+    load(host, profile, &ends, false).await?;
+    Ok(ends)
 }
 
 /// Hands a connection to pluto in place of itself, with whatever certificates there are now. What the old one encrypts is
@@ -325,7 +324,14 @@ async fn start_pluto(host: &Host) -> Result<(), Reason> {
         return Ok(());
     }
     if systemd::is_booted() {
-        systemd::start_ipsec(&host.bus).await?;
+        // While NetworkManager starts, somebody who has this connection brought up, a secondary's base say, holds that start
+        // up, and the unit is ordered after it (network-online.target).
+        let when = if networkmanager::is_starting(&host.bus).await {
+            When::AtOnce
+        } else {
+            When::InOrder
+        };
+        systemd::start_ipsec(&host.bus, when).await?;
     } else {
         host.libreswan.start().await?;
         host.started.notify_one();

@@ -1,7 +1,7 @@
 //! The worker of one connection: takes requests one after the other, performs the effects of
 //! [`super::machine`], and is the only one that touches the connection in pluto.
 
-use std::{sync::Arc, time::Duration};
+use std::{pin::pin, sync::Arc, time::Duration};
 
 use nmstate_ipsec_core::{
     connection::{ConnectMode, IpsecInterface, Nickname},
@@ -14,7 +14,7 @@ use nmstate_ipsec_core::{
     updown::{Action, Updown},
 };
 use tokio::{
-    sync::{mpsc, oneshot},
+    sync::{AcquireError, SemaphorePermit, mpsc, oneshot},
     time::Instant,
 };
 use zbus::names::OwnedUniqueName;
@@ -27,15 +27,18 @@ use super::{
     unload, verify, work,
 };
 use crate::{
-    bus,
+    backoff, bus,
     client::Client,
     history::now,
     kernel::{self, KernelFacts, Traces},
-    resolve,
+    networkmanager, resolve,
 };
 
 /// A listing that was taken this soon after a tunnel came up may be older than pluto's last step of it.
 const YOUTH: Duration = Duration::from_secs(1);
+
+/// A negotiation that takes longer waits for its peer.
+const SILENT: Duration = Duration::from_secs(5);
 
 /// What is asked of a worker.
 #[derive(Debug)]
@@ -44,6 +47,10 @@ pub(super) enum Request {
     Activate(Box<Profile>, Client),
     /// Take the profile for one that is up already, or was, and do for the client what is due.
     Register(Box<Profile>, Client),
+    /// Have pluto answer the peer's calls until somebody asks for the connection.
+    Listen(Box<Profile>),
+    /// What nobody has asked for need not be there any more.
+    Leave,
     /// Take the connection down as far as the client wanted it, and tell when that is done.
     Deactivate(Option<OwnedUniqueName>, oneshot::Sender<()>),
     /// The client of the activation with this number has left the bus.
@@ -135,6 +142,8 @@ impl Worker {
         match request {
             Request::Activate(profile, client) => self.wish(*profile, client, Event::Activate).await,
             Request::Register(profile, client) => self.wish(*profile, client, Event::Register).await,
+            Request::Listen(profile) => self.listen(*profile).await,
+            Request::Leave => self.leave().await,
             Request::Deactivate(client, done) => self.deactivate(client.as_ref(), done).await,
             Request::ClientGone(number) => self.client_gone(number).await,
             Request::Report(report) => {
@@ -146,20 +155,7 @@ impl Worker {
                 let _ = answer.send(self.verify().await);
             }
             Request::Describe(answer) => {
-                let described = describe::of(
-                    &self.uuid,
-                    &self.name,
-                    &self.state.phase,
-                    self.profile(),
-                    &self.traces,
-                );
-                let status = ConnectionStatus {
-                    since: self.changed,
-                    failed_tries: self.state.lost.unwrap_or_default(),
-                    next_try: self.next_try,
-                    ..described.await
-                };
-                let _ = answer.send(status);
+                let _ = answer.send(self.describe().await);
             }
             Request::Kernel(facts) => self.compare(&facts).await,
             // What pluto had is gone.
@@ -174,23 +170,7 @@ impl Worker {
                 self.step(Event::Lost).await;
                 self.step(Event::Retry).await;
             }
-            Request::Ended(number, event) if number == self.works => {
-                self.is_unknown &= !matches!(*event, Event::Adopted(_));
-                if let Event::Adopted(Some((_, reports))) = &*event {
-                    for report in reports {
-                        self.trace(report);
-                    }
-                }
-                if matches!(*event, Event::Unloaded) {
-                    self.take_device_away().await;
-                    self.answer();
-                }
-                let is_adopted = matches!(*event, Event::Adopted(_));
-                self.step(*event).await;
-                if is_adopted && std::mem::take(&mut self.is_renewed) {
-                    self.authenticate_anew().await;
-                }
-            }
+            Request::Ended(number, event) if number == self.works => self.ended(*event).await,
             Request::Ended(..) => {}
         }
         if self.state.phase == Phase::Idle {
@@ -199,6 +179,36 @@ impl Worker {
             self.traces = Traces::default();
             self.is_unknown = false;
             self.answer();
+        }
+    }
+
+    /// Work in the background has come to its end.
+    async fn ended(&mut self, event: Event) {
+        let is_adopted = matches!(event, Event::Adopted(_));
+        self.is_unknown &= !is_adopted;
+        if let Event::Adopted(Some((_, reports))) = &event {
+            for report in reports {
+                self.trace(report);
+            }
+        }
+        if matches!(event, Event::Unloaded) {
+            self.take_device_away().await;
+            self.answer();
+        }
+        self.step(event).await;
+        if is_adopted && std::mem::take(&mut self.is_renewed) {
+            self.authenticate_anew().await;
+        }
+    }
+
+    async fn describe(&self) -> ConnectionStatus {
+        let phase = &self.state.phase;
+        let described = describe::of(&self.uuid, &self.name, phase, self.profile(), &self.traces);
+        ConnectionStatus {
+            since: self.changed,
+            failed_tries: self.state.lost.unwrap_or_default(),
+            next_try: self.next_try,
+            ..described.await
         }
     }
 
@@ -244,6 +254,32 @@ impl Worker {
             Phase::Idle | Phase::Unloading(_) => self.waiting.push(done),
             _ => drop(done.send(())),
         }
+    }
+
+    /// Has pluto answer the peer for a connection that is down.
+    async fn listen(&mut self, profile: Profile) {
+        if self.state.phase != Phase::Idle || self.next.is_some() {
+            return;
+        }
+        self.name = profile.id.to_string();
+        self.activations += 1;
+        let nobody = Client::nobody(self.host.bus.clone());
+        self.current = Some(Activation::begin(self.activations, profile, nobody, || {}));
+        self.step(Event::Listen).await;
+    }
+
+    /// Lets go of what nobody has asked for.
+    async fn leave(&mut self) {
+        let is_nobodys = |current: &Activation| current.client.is_nobody();
+        if self.next.is_none() && self.current.as_ref().is_some_and(is_nobodys) {
+            self.step(Event::Deactivate).await;
+        }
+    }
+
+    /// NetworkManager has gone, and with it whoever asked for the connection. It asks again when it is back, or the keeper of
+    /// connections says that nobody is going to.
+    async fn is_orphan_of_networkmanager(&self) -> bool {
+        matches!(self.state.phase, Phase::Up(..)) && !networkmanager::is_there(&self.host.bus).await
     }
 
     /// The activation that was to follow is not wanted any more.
@@ -365,6 +401,13 @@ impl Worker {
         let is_current = |current: &Activation| current.number == number;
         // One that is being replaced goes anyway.
         if self.next.is_none() && self.current.as_ref().is_some_and(is_current) {
+            if self.is_orphan_of_networkmanager().await
+                && let Some(current) = &mut self.current
+            {
+                tracing::warn!(ipsec_uuid = %self.uuid, nm_connection = %self.uuid, "NetworkManager has gone; the tunnel stays until it is back");
+                current.client = Client::nobody(self.host.bus.clone());
+                return;
+            }
             tracing::warn!(ipsec_uuid = %self.uuid, nm_connection = %self.uuid, "whoever asked for the connection has left the bus; taking it down");
             self.step(Event::Deactivate).await;
         }
@@ -397,6 +440,14 @@ impl Worker {
         match effect {
             Effect::Announce(ends, reports) => {
                 self.up_since = Instant::now();
+                if self
+                    .current
+                    .as_ref()
+                    .is_some_and(|current| current.client.is_nobody())
+                {
+                    // The keeper of connections has NetworkManager ask for it.
+                    let _ = self.host.called.send(self.uuid.to_string());
+                }
                 self.announce(&ends, &reports).await;
                 // Of several pairs of subnets some may yet come; those holds end by themselves.
                 if self.profile().is_some_and(work::has_one_pair) {
@@ -446,7 +497,7 @@ impl Worker {
             current.since = Instant::now();
         }
         let pause = match effect {
-            Effect::Wait(failed) => work::pause(failed),
+            Effect::Wait(failed) => backoff::pause(failed),
             _ => Duration::ZERO,
         };
         if !pause.is_zero() {
@@ -467,15 +518,22 @@ impl Worker {
             Phase::Up(_, reports) => reports.iter().find_map(|report| report.me),
             _ => None,
         };
+        let is_lost = self.state.lost.is_some();
         self.run(async move |host, profile, since| match effect {
             Effect::Adopt => Event::Adopted(work::adopt(&host, &profile).await),
             Effect::Prepare => Event::Prepared(work::prepare(&host, &profile).await),
+            Effect::Open => Event::Opened(work::open(&host, &profile).await),
             Effect::Load(ends, may_start) => {
+                let _place = host.places.acquire().await;
                 Event::Loaded(work::load(&host, &profile, &ends, may_start).await)
             }
             Effect::Reload(ends) => Event::Loaded(work::reload(&host, &profile, &ends, traces).await),
             Effect::Negotiate(ends) => {
-                Event::Negotiated(work::negotiate(&host, &profile, &ends, since).await)
+                let place = host.places.acquire().await;
+                // Who waited for a place is not to have less time for it.
+                let since = if is_lost { Instant::now() } else { since };
+                let negotiated = work::negotiate(&host, &profile, &ends, since);
+                Event::Negotiated(with_place(place, negotiated).await)
             }
             Effect::AwaitReport(ends, progress) => {
                 Event::Negotiated(Err(work::report_is_late(&profile, &ends, since, progress).await))
@@ -546,7 +604,7 @@ impl Worker {
     /// Tells whoever listens that the connection is in another phase.
     async fn tell_change(&self) {
         let state = describe::state(&self.state.phase, self.profile());
-        if let Err(error) = bus::tell_change(&self.host.bus, &self.name, &self.uuid, state).await {
+        if let Err(error) = bus::tell_change(&self.host.bus, &self.name, self.uuid.as_str(), state).await {
             tracing::warn!(ipsec_uuid = %self.uuid, nm_connection = %self.uuid, "failed to tell of a change: {error}");
         }
     }
@@ -591,6 +649,17 @@ impl Worker {
             .history
             .keep(id, uuid, reason.code(), &reason.to_string());
     }
+}
+
+/// Does `work` with a place among those who negotiate, and without it when that takes long: the peer is silent, and costs
+/// nothing.
+async fn with_place<T>(place: Result<SemaphorePermit<'_>, AcquireError>, work: impl Future<Output = T>) -> T {
+    let mut work = pin!(work);
+    tokio::select! {
+        done = &mut work => return done,
+        () = tokio::time::sleep(SILENT) => drop(place),
+    }
+    work.await
 }
 
 fn listing_failed(error: &std::io::Error) -> String {

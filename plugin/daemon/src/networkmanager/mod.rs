@@ -1,13 +1,23 @@
 //! What must be known of the NetworkManager on this host (`org.freedesktop.NetworkManager(5)`).
 
+mod activations;
+pub(crate) mod base;
 pub mod deactivation;
+pub(crate) mod profiles;
+
+pub(crate) use activations::{BY_THE_USER, Ended};
 
 use std::{
     sync::{Mutex, PoisonError},
     time::Duration,
 };
 
-use nmstate_ipsec_core::{ip_config::NetworkConfig, networkmanager::manager, starter::start_service};
+use futures_util::StreamExt;
+use nmstate_ipsec_core::{
+    ip_config::NetworkConfig,
+    networkmanager::{NAME, manager},
+    starter::start_service,
+};
 use zbus::Connection;
 
 /// The first release seen to accept routes without an address; 1.42 was seen to refuse them, and with them
@@ -16,6 +26,16 @@ const ROUTES_ALONE: (u32, u32) = (1, 52);
 
 /// How long NetworkManager may take to say its version.
 const TIME_OUT: Duration = Duration::from_secs(2);
+
+/// The code of what NetworkManager refuses or fails by itself.
+pub(crate) const REASON: &str = "networkmanager";
+
+/// What is said where it gives no reason.
+pub(crate) const NO_REASON: &str =
+    "NetworkManager did not bring it up and gave no reason; see 'journalctl -u NetworkManager'";
+
+/// How long NetworkManager takes to start, and whoever brings connections up to ask it.
+const SETTLING: Duration = Duration::from_secs(60);
 
 /// `NM_ACTIVE_CONNECTION_STATE_*`
 pub(crate) const ACTIVATING: u32 = 1;
@@ -32,6 +52,39 @@ pub(crate) async fn wake_dispatcher(bus: &Connection) {
     if let Err(error) = start_service(bus, DISPATCHER).await {
         tracing::debug!("failed to have NetworkManager's dispatcher started: {error}");
     }
+}
+
+/// Whether NetworkManager is on the bus; where the bus cannot be asked, nobody is.
+pub(crate) async fn is_there(bus: &Connection) -> bool {
+    let asked = async {
+        let bus = zbus::fdo::DBusProxy::new(bus).await?;
+        Ok::<_, zbus::Error>(bus.name_has_owner(NAME.try_into()?).await?)
+    };
+    asked.await.unwrap_or(false)
+}
+
+/// Waits until NetworkManager has been on the bus for a while if it was not: it asks for what it finds wanted then.
+pub(crate) async fn comes(bus: &Connection) -> zbus::Result<()> {
+    let broker = zbus::fdo::DBusProxy::new(bus).await?;
+    let mut changes = broker.receive_name_owner_changed_with_args(&[(0, NAME)]).await?;
+    if broker.name_has_owner(NAME.try_into()?).await? {
+        return Ok(());
+    }
+    while let Some(change) = changes.next().await {
+        if change.args()?.new_owner().is_some() {
+            tokio::time::sleep(SETTLING).await;
+            return Ok(());
+        }
+    }
+    Err(zbus::Error::Failure("the bus was closed".into()))
+}
+
+/// Whether NetworkManager is still starting.
+pub(crate) async fn is_starting(bus: &Connection) -> bool {
+    let Ok(networkmanager) = manager(bus).await else {
+        return false;
+    };
+    networkmanager.startup().await.unwrap_or_default()
 }
 
 /// The NetworkManager of this host. Its release is asked for while there is something else to wait for: when a

@@ -79,7 +79,7 @@ impl Transactions {
         }
         // Also of those that are down at the moment and are to stay so: the transaction is about them now.
         for uuid in &known {
-            self.retries.end(uuid);
+            self.autoconnect.withdraw(uuid);
         }
         let before = base.map_or(&[][..], |record| &record.entries);
         for entry in before {

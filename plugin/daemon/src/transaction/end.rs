@@ -1,6 +1,6 @@
 //! The end of a transaction: for good, or as if it had never been.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use futures_util::StreamExt;
 use nmstate_ipsec_core::{daemon_api::TransactionError, networkmanager::ManagerProxy};
@@ -12,6 +12,9 @@ use super::{
     undo::{self, Undone},
 };
 use crate::client::Client;
+
+/// How long nmstate may take for the rest of a document.
+const PREPARED_TIME_OUT: Duration = Duration::from_secs(900);
 
 impl Transactions {
     /// Ends a transaction of which nothing but the journal is left.
@@ -44,6 +47,8 @@ impl Transactions {
         if let Err(error) = self.gone(&checkpoint).await {
             tracing::error!("failed to watch NetworkManager's checkpoint {checkpoint}: {error}");
         }
+        // Who has its turn may be about to commit it.
+        let _turn = self.turn.write().await;
         let open = self
             .open
             .lock()
@@ -51,15 +56,16 @@ impl Transactions {
             .take_if(|open| open.record.checkpoint == checkpoint);
         if let Some(Open { record, _watch }) = open {
             tracing::warn!("nobody has committed in time; putting everything back as it was");
-            let _turn = self.turn.lock().await;
             self.undo(&record).await;
         }
     }
 
     /// Undoes what was prepared when whoever prepared it leaves the bus.
     pub(super) async fn give_up_without(self: Arc<Self>, client: Client) {
-        if let Err(error) = client.gone().await {
-            tracing::error!("failed to watch whoever prepared a transaction: {error}");
+        match tokio::time::timeout(PREPARED_TIME_OUT, client.gone()).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::error!("failed to watch whoever prepared a transaction: {error}"),
+            Err(_) => tracing::error!("whoever prepared a transaction does not go on with it; others wait"),
         }
         if let Some(Prepared {
             record, turn, _watch, ..
@@ -113,7 +119,7 @@ impl Transactions {
 
     pub(super) async fn undo(&self, record: &Record) -> Vec<String> {
         for entry in &record.entries {
-            self.retries.end(&entry.uuid);
+            self.autoconnect.withdraw(&entry.uuid);
         }
         if let Err(error) = self.profiles.networkmanager(NETWORKMANAGER_TIME_OUT).await {
             tracing::error!("not undoing the transaction yet: {error}");
@@ -122,7 +128,7 @@ impl Transactions {
         let Undone { remains, to_bring_up } = undo::undo(&self.profiles, record).await;
         // Not all that they need may be there at once, as after a restart of NetworkManager.
         for uuid in to_bring_up {
-            self.retries.begin(&self.registry, &self.profiles, &uuid);
+            self.autoconnect.want(&uuid);
         }
         if remains.is_empty() {
             self.forget();

@@ -4,12 +4,10 @@
 //! anything is touched, the journal has every profile as it was. Whatever ends a transaction before its commit (a
 //! failure, its caller's death, this daemon's, a time-out, a loss of power) ends in undoing it.
 
-mod base;
+mod background;
 mod begin;
 mod end;
 mod journal;
-mod profiles;
-mod retry;
 mod steps;
 mod undo;
 
@@ -17,14 +15,18 @@ use std::{io, path::Path, sync::Arc, time::Duration};
 
 use futures_util::StreamExt;
 use nmstate_ipsec_core::daemon_api::{Applied, ApplyOptions, Declaration, Outcome, TransactionError};
-use tokio::sync::{Mutex, OwnedMutexGuard};
+use tokio::sync::{Mutex, OwnedRwLockWriteGuard, RwLock};
 use zbus::{Connection, zvariant::OwnedObjectPath};
 
-use crate::{client::Client, connection::Registry, networkmanager};
+use crate::{
+    autoconnect::{Autoconnect, Keeper},
+    client::Client,
+    connection::Registry,
+    networkmanager::{self, profiles::Profiles},
+};
+use background::Background;
 use begin::Begun;
 use journal::{Entry, Journal, Record};
-use profiles::Profiles;
-use retry::{Background, Retries};
 
 /// Where the journal is (`StateDirectory=` of the unit).
 pub const STATE_DIR: &str = "/var/lib/nmstate-ipsec";
@@ -41,9 +43,9 @@ pub struct Transactions {
     registry: Arc<Registry>,
     profiles: Profiles,
     journal: Journal,
-    retries: Retries,
-    /// Held by the transaction that is going on.
-    turn: Arc<Mutex<()>>,
+    autoconnect: Autoconnect,
+    /// Held by the transaction that is going on, and shared by whoever else brings something up.
+    turn: Arc<RwLock<()>>,
     /// What was prepared, and waits for its caller to go on.
     prepared: Mutex<Option<Prepared>>,
     /// What was applied, and waits for its commit.
@@ -55,7 +57,7 @@ pub struct Transactions {
 struct Prepared {
     record: Record,
     client: Client,
-    turn: OwnedMutexGuard<()>,
+    turn: OwnedRwLockWriteGuard<()>,
     /// Undoes it when the caller leaves the bus.
     _watch: Background,
 }
@@ -69,17 +71,27 @@ struct Open {
 }
 
 impl Transactions {
-    /// No transaction yet; the journal is in `state_dir`.
-    pub fn new(registry: Arc<Registry>, bus: Connection, state_dir: &Path) -> Self {
-        Self {
-            profiles: Profiles::new(bus, registry.activations()),
+    /// No transaction yet; the journal is in `state_dir`. What is to be brought up later is told to the keeper, which is
+    /// yet to run.
+    pub fn new(registry: Arc<Registry>, bus: Connection, state_dir: &Path) -> (Self, Keeper) {
+        let profiles = Profiles::new(bus, registry.activations());
+        let turn = Arc::default();
+        let (keeper, autoconnect) = Keeper::new(registry.clone(), profiles.clone(), Arc::clone(&turn));
+        let transactions = Self {
+            profiles,
             registry,
             journal: Journal::new(state_dir),
-            retries: Retries::default(),
-            turn: Arc::default(),
+            autoconnect,
+            turn,
             prepared: Mutex::default(),
             open: Mutex::default(),
-        }
+        };
+        (transactions, keeper)
+    }
+
+    /// Whoever brings connections up that are to be up.
+    pub fn autoconnect(&self) -> &Autoconnect {
+        &self.autoconnect
     }
 
     /// Ends what an earlier daemon left open, now and whenever NetworkManager comes onto the bus: its checkpoints are gone
@@ -100,8 +112,18 @@ impl Transactions {
     }
 
     async fn settle_all(&self) {
-        let _turn = self.turn.lock().await;
-        *self.open.lock().await = None;
+        let _turn = self.turn.write().await;
+        let checkpoints = self.profiles.checkpoints().await.unwrap_or_default();
+        let mut open = self.open.lock().await;
+        // It may have been applied under this NetworkManager, while its arrival waited for its turn.
+        if open
+            .as_ref()
+            .is_some_and(|open| checkpoints.contains(&open.record.checkpoint))
+        {
+            return;
+        }
+        *open = None;
+        drop(open);
         if let Err(error) = self.settle().await {
             tracing::error!("{error}");
         }
@@ -159,7 +181,11 @@ impl Transactions {
         let (steps, record) = match begun {
             Ok(Begun::Work(steps, record)) => (steps, record),
             Ok(Begun::Nothing(steps)) => {
-                let outcomes = steps::carry_out(&self.registry, &self.profiles, &steps, &options).await;
+                let outcomes = tokio::select! {
+                    outcomes = steps::carry_out(&self.registry, &self.profiles, &steps, &options) => outcomes,
+                    // Who has left does not read this, and others wait.
+                    _ = client.gone() => return Ok(came_of(Vec::new())),
+                };
                 self.try_further(&outcomes);
                 return Ok(came_of(outcomes));
             }
@@ -200,6 +226,7 @@ impl Transactions {
     /// # Errors
     /// There is nothing to commit, or the disk refuses.
     pub async fn commit(&self) -> Result<(), TransactionError> {
+        let _turn = self.turn.write().await;
         let open = self.open.lock().await.take().ok_or_else(nothing_open)?;
         self.commit_record(open.record).await
     }
@@ -212,13 +239,14 @@ impl Transactions {
         if let Some(prepared) = self.prepared_by(client).await {
             return Ok(self.undo(&prepared.record).await);
         }
+        let _turn = self.turn.write().await;
         let open = self.open.lock().await.take().ok_or_else(nothing_open)?;
         Ok(self.undo(&open.record).await)
     }
 
     /// Waits for whoever is at it. Nothing is open then.
-    async fn begin_turn(&self) -> Result<OwnedMutexGuard<()>, TransactionError> {
-        let turn = self.turn.clone().lock_owned().await;
+    async fn begin_turn(&self) -> Result<OwnedRwLockWriteGuard<()>, TransactionError> {
+        let turn = self.turn.clone().write_owned().await;
         if self.open.lock().await.is_some() {
             let text = "another transaction waits for its commit; commit it or roll it back first";
             return Err(TransactionError::WrongTime(text.into()));
@@ -256,7 +284,7 @@ impl Transactions {
 
     fn try_further(&self, outcomes: &[Outcome]) {
         for pending in outcomes.iter().filter(|outcome| outcome.state == "pending") {
-            self.retries.begin(&self.registry, &self.profiles, &pending.uuid);
+            self.autoconnect.want(&pending.uuid);
         }
     }
 }

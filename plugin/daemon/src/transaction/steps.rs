@@ -5,29 +5,37 @@ use std::time::Duration;
 use futures_util::{StreamExt, stream};
 use nmstate_ipsec_core::{
     daemon_api::{ApplyOptions, Failure, Outcome},
+    networkmanager::value,
     plan::{Action, Step},
+    profile::{Profile, Settings},
 };
 use tokio::time::Instant;
 use zbus::zvariant::OwnedObjectPath;
 
-use super::{
-    base,
-    profiles::{Ended, Located, Profiles},
+use crate::{
+    connection::Registry,
+    history::now,
+    networkmanager::{
+        Ended, NO_REASON, REASON, base,
+        profiles::{Located, Profiles},
+    },
 };
-use crate::{connection::Registry, history::now};
 
 /// Most connections that are brought up or taken down at once.
 const AT_ONCE: usize = 16;
+
+/// `vpn.timeout` of a profile that does not say.
+const VPN_TIME_OUT: Duration = Duration::from_secs(60);
+
+/// How much later than that the end of an activation may be heard of.
+const MARGIN: Duration = Duration::from_secs(15);
 
 /// How long the kernel's state may lag behind NetworkManager's word.
 const KERNEL_TIME_OUT: Duration = Duration::from_secs(5);
 const KERNEL_STEP: Duration = Duration::from_millis(200);
 
 /// The code of [`nmstate_ipsec_core::reason::Reason::PeerSilent`].
-pub(super) const PEER_SILENT: &str = "peer-silent";
-
-/// The code of what NetworkManager refuses by itself.
-const NETWORKMANAGER: &str = "networkmanager";
+const PEER_SILENT: &str = "peer-silent";
 
 /// Carries out one step after the other: what goes, what is stored, what comes up. Ends early when one fails.
 pub(super) async fn carry_out(
@@ -52,8 +60,7 @@ pub(super) async fn carry_out(
             })
             .buffer_unordered(AT_ONCE);
         while let Some((index, came)) = running.next().await {
-            let came =
-                came.unwrap_or_else(|error| Came::because("failed", NETWORKMANAGER, &error.to_string()));
+            let came = came.unwrap_or_else(|error| Came::because("failed", REASON, &error.to_string()));
             let outcome = &mut outcomes[index];
             outcome.state = came.state.to_owned();
             (outcome.code, outcome.text) = (came.code, came.text);
@@ -69,7 +76,7 @@ pub(super) async fn carry_out(
 pub(super) fn outcome(step: &Step) -> Outcome {
     let action = match step.action {
         Action::Create => "created",
-        Action::Modify => "modified",
+        Action::Modify | Action::Store => "modified",
         Action::Activate => "activated",
         Action::Keep => "kept",
         Action::TakeDown => "taken-down",
@@ -119,15 +126,29 @@ impl Work<'_> {
     async fn done(&self) -> zbus::Result<Came> {
         let (profiles, uuid) = (self.profiles, self.step.uuid.as_str());
         match (self.step.action, &self.step.after) {
-            (Action::TakeDown, _) => profiles.take_down(uuid).await.map(|()| Came::is("down")),
+            (Action::TakeDown, after) => {
+                if let Some(after) = after
+                    && self.step.before.as_ref() != Some(after)
+                {
+                    profiles.store(uuid, after).await?;
+                }
+                profiles.take_down(uuid).await.map(|()| Came::is("down"))
+            }
             (Action::Remove, _) => profiles.delete(uuid).await.map(|()| Came::is("absent")),
             (Action::Create, Some(after)) => {
                 let (path, base) = tokio::join!(profiles.add(after), self.base());
                 self.up(&path?, base).await
             }
+            (Action::Store, Some(after)) => {
+                profiles.store(uuid, after).await?;
+                self.guard(after).await;
+                Ok(self.verified().await)
+            }
             (Action::Modify, Some(after)) => {
                 let changed = async {
                     let path = profiles.store(uuid, after).await?;
+                    // Before the tunnel goes that is there.
+                    self.guard(after).await;
                     profiles.begin_down(uuid).await.map(|()| path)
                 };
                 let (path, base) = tokio::join!(changed, self.base());
@@ -142,6 +163,14 @@ impl Work<'_> {
         }
     }
 
+    /// Sets the guard, or takes it away, as the profile says now.
+    async fn guard(&self, settings: &Settings) {
+        if let Ok(profile) = Profile::from_settings(settings) {
+            let guards = self.registry.guards();
+            guards.follow(&profile.uuid, Some(&profile)).await;
+        }
+    }
+
     /// Brings up what is stored already.
     async fn again(&self) -> zbus::Result<Came> {
         let (path, base) = tokio::join!(self.profiles.path(&self.step.uuid), self.base());
@@ -149,7 +178,7 @@ impl Work<'_> {
             Some(path) => self.up(&path, base).await,
             None => Ok(Came::because(
                 "failed",
-                NETWORKMANAGER,
+                REASON,
                 "somebody has deleted its profile meanwhile",
             )),
         }
@@ -169,18 +198,17 @@ impl Work<'_> {
 
     /// Waits for the end of an activation, or as long as the peer may take.
     async fn wait(&self, activation: &OwnedObjectPath, since: u64) -> zbus::Result<Came> {
-        let end = self.profiles.end_of(activation);
-        let ended = if self.options.wait == 0 {
-            end.await?
-        } else {
-            match tokio::time::timeout(Duration::from_secs(self.options.wait.into()), end).await {
-                Ok(ended) => ended?,
-                Err(_) => {
-                    let text = format!("the peer has not answered within {} s", self.options.wait);
-                    return Ok(self.silent(&text));
-                }
-            }
+        // NetworkManager has no limit of its own for one that was up, was lost, and is being brought back.
+        let patience = match self.options.wait {
+            0 => self.time_out() + MARGIN,
+            wait => Duration::from_secs(wait.into()),
         };
+        let end = self.profiles.end_of(activation);
+        let Ok(ended) = tokio::time::timeout(patience, end).await else {
+            let text = format!("the peer has not answered within {} s", patience.as_secs());
+            return Ok(self.silent(&text));
+        };
+        let ended = ended?;
         if ended == Ended::Up {
             return Ok(self.verified().await);
         }
@@ -190,13 +218,20 @@ impl Work<'_> {
             Some(failure) if failure.code == PEER_SILENT => self.silent(&failure.text),
             Some(failure) => Came::because("failed", &failure.code, &failure.text),
             None if ended == Ended::ByTheUser => {
-                Came::because("failed", NETWORKMANAGER, "somebody took it down meanwhile")
+                Came::because("failed", REASON, "somebody took it down meanwhile")
             }
-            None => {
-                let text = "NetworkManager did not bring it up and gave no reason; see 'journalctl -u NetworkManager'";
-                Came::because("failed", NETWORKMANAGER, text)
-            }
+            None => Came::because("failed", REASON, NO_REASON),
         })
+    }
+
+    /// How long NetworkManager gives the connection to come up.
+    fn time_out(&self) -> Duration {
+        let after = self.step.after.as_ref();
+        let time_out = after.and_then(|after| value(after, "vpn", "timeout"));
+        let seconds = time_out.and_then(|value| u32::try_from(value).ok());
+        seconds
+            .filter(|seconds| *seconds > 0)
+            .map_or(VPN_TIME_OUT, |seconds| Duration::from_secs(seconds.into()))
     }
 
     /// A peer that does not answer at all may be the next that the same document is rolled out to.

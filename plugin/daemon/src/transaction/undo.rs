@@ -2,12 +2,11 @@
 //! again and again.
 
 use futures_util::{StreamExt, stream};
+use nmstate_ipsec_core::plan;
 use zbus::zvariant::ObjectPath;
 
-use super::{
-    journal::{Entry, Record},
-    profiles::Profiles,
-};
+use super::journal::{Entry, Record};
+use crate::networkmanager::profiles::Profiles;
 
 /// Most profiles that are put back at once.
 const AT_ONCE: usize = 16;
@@ -85,9 +84,13 @@ async fn put_back(profiles: &Profiles, entry: &Entry) -> zbus::Result<bool> {
     if !entry.existed {
         return profiles.delete(uuid).await.map(|()| false);
     }
-    if profiles.find(uuid).await?.as_ref() != Some(&entry.settings) {
-        // What is up may be of the other settings. It goes first: an interruption after this finds it down.
-        profiles.take_down(uuid).await?;
+    let now = profiles.find(uuid).await?;
+    if now.as_ref() != Some(&entry.settings) {
+        let is_same_tunnel = |now| plan::is_same_tunnel(now, &entry.settings);
+        if !now.as_ref().is_some_and(is_same_tunnel) {
+            // What is up may be of the other settings. It goes first: an interruption after this finds it down.
+            profiles.take_down(uuid).await?;
+        }
         profiles.store(uuid, &entry.settings).await?;
     }
     if !entry.was_active {

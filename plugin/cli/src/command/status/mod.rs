@@ -28,7 +28,12 @@ pub(super) async fn run(arguments: &Status) -> Result<(), Fault> {
         return Err(Fault::Failed(unknown(name)));
     }
     if arguments.json || !shown.is_empty() {
-        println!("{}", text(arguments, &shown));
+        match writeln!(io::stdout(), "{}", text(arguments, &shown)) {
+            // Who reads no further has seen enough.
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {}
+            Err(error) => return Err(Fault::failed("failed to write the status", error)),
+            Ok(()) => {}
+        }
     }
     Ok(())
 }

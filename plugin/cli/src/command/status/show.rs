@@ -28,6 +28,9 @@ pub(super) fn for_people(status: &ConnectionStatus, now: Duration) -> String {
         let left = lasting(Duration::from_micros(status.next_try).saturating_sub(now));
         lines.push(format!("  next try in {left}"));
     }
+    if !status.waits_for.is_empty() {
+        lines.push(format!("  waits for {}", status.waits_for));
+    }
     if !status.peer.is_empty() {
         let device = if status.device.is_empty() {
             String::new()
@@ -38,6 +41,14 @@ pub(super) fn for_people(status: &ConnectionStatus, now: Duration) -> String {
     }
     for (mine, peers) in &status.flows {
         lines.push(format!("  {} === {peers}", or_unknown(mine)));
+    }
+    if status.is_guarded {
+        let packets = match status.held_back {
+            0 => "no packet".to_owned(),
+            1 => "1 packet".to_owned(),
+            number => format!("{number} packets"),
+        };
+        lines.push(format!("  guarded; {packets} held back"));
     }
     if !status.certificate.is_empty() {
         lines.push(format!(
@@ -175,9 +186,12 @@ pub(super) fn for_programs(status: &ConnectionStatus) -> Value {
         "since": status.since / 1_000_000,
         "failed-tries": status.failed_tries,
         "next-try": unless_zero(status.next_try / 1_000_000),
+        "waits-for": status.waits_for,
         "left": status.me,
         "right": status.peer,
         "device": status.device,
+        "guarded": status.is_guarded,
+        "held-back": status.is_guarded.then_some(status.held_back),
         "certificate": status.certificate,
         "certificate-until": unless_zero(status.certificate_until),
         "selectors": status.flows.iter().map(|(mine, peers)| json!({"left": mine, "right": peers})).collect::<Vec<_>>(),
@@ -291,6 +305,8 @@ mod tests {
     fn a_lost_connection_says_when_it_is_tried_again() {
         let status = ConnectionStatus {
             name: "hosta_conn".into(),
+            is_guarded: true,
+            held_back: 3,
             state: "lost".into(),
             since: 90_000_000,
             failed_tries: 4,
@@ -299,7 +315,13 @@ mod tests {
         };
         assert_eq!(
             for_people(&status, Duration::from_secs(100)),
-            "hosta_conn: lost, and tried again for 10 s\n  tries that have failed since: 4\n  next try in 12 s"
+            "hosta_conn: lost, and tried again for 10 s\n  tries that have failed since: 4\n  next try in 12 s\n  \
+             guarded; 3 packets held back"
+        );
+        assert_eq!(for_programs(&status)["held-back"], 3);
+        assert_eq!(
+            for_programs(&ConnectionStatus::default())["held-back"],
+            Value::Null
         );
         assert_eq!(for_programs(&status)["next-try"], 112);
     }

@@ -116,6 +116,27 @@ dns-resolver: {config: {server: [192.0.2.53]}}
 }
 
 #[test]
+fn a_policy_has_its_connections_guarded_by_an_annotation() {
+    let policy = |annotations: &str| {
+        one(&format!(
+            "apiVersion: nmstate.io/v1\nkind: NodeNetworkConfigurationPolicy\nmetadata: {{name: a{annotations}}}\nspec:\n  desiredState: {{}}\n"
+        ))
+        .guard
+    };
+    assert_eq!(policy(""), None);
+    assert_eq!(policy(", annotations: {other.io/guard: maybe}"), None);
+    assert_eq!(
+        policy(", annotations: {ipsec.nmstate.io/guard: 'true'}"),
+        Some(true)
+    );
+    assert_eq!(
+        policy(", annotations: {ipsec.nmstate.io/guard: 'false'}"),
+        Some(false)
+    );
+    assert_eq!(one("interfaces: []").guard, None);
+}
+
+#[test]
 fn lists_and_several_documents() {
     let text = r#"
 ---

@@ -27,6 +27,7 @@ fn what_is_filled_in_is_marked_and_no_secret_is_written() {
 \tauthby=\"secret\" # nm-auto-defaults
 \trekey=\"yes\" # nm-auto-defaults
 \tkeyingtries=1 # nm-auto-defaults
+\tdpddelay=\"30s\" # nm-auto-defaults
 \tipsec-interface=9
 \trightsubnet=\"0.0.0.0/0\" # nm-auto-defaults
 \t# For the pre-shared key, a file /etc/ipsec.d/*.secrets needs the line

@@ -117,6 +117,7 @@ fn defaults_are_filled_in_for_ikev2_with_certificates() {
         ("rightrsasigkey", "%cert"),
         ("rekey", "yes"),
         ("keyingtries", "1"),
+        ("dpddelay", "30s"),
     ];
     let settings: Vec<_> = parsed
         .settings()

@@ -9,6 +9,20 @@ use super::Expected;
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct ProtoPort(String);
 
+impl ProtoPort {
+    /// The protocol's name or number; nothing for any.
+    pub fn protocol(&self) -> Option<&str> {
+        let protocol = self.0.split('/').next();
+        protocol.filter(|protocol| !matches!(*protocol, "%any" | "0"))
+    }
+
+    /// The port's name or number, of ICMP type and code; nothing for any.
+    pub fn port(&self) -> Option<&str> {
+        let (_, port) = self.0.split_once('/')?;
+        Some(port).filter(|port| !matches!(*port, "%any" | "0"))
+    }
+}
+
 impl FromStr for ProtoPort {
     type Err = Expected;
 
@@ -64,6 +78,16 @@ mod tests {
             "ipv6-icmp/34816",
         ] {
             assert_eq!(text.parse::<ProtoPort>().unwrap().to_string(), text);
+        }
+        for (text, protocol, port) in [
+            ("tcp/ssh", Some("tcp"), Some("ssh")),
+            ("17/%any", Some("17"), None),
+            ("udp", Some("udp"), None),
+            ("%any", None, None),
+            ("0/0", None, None),
+        ] {
+            let parsed: ProtoPort = text.parse().unwrap();
+            assert_eq!((parsed.protocol(), parsed.port()), (protocol, port), "{text}");
         }
         for text in [
             "",

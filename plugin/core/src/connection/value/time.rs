@@ -17,6 +17,10 @@ pub struct Interval(Duration);
 pub struct Lifetime(Duration);
 
 impl Interval {
+    /// How often IKEv2 connections ask whether a peer is there of which nothing is heard. Without asking, a peer that has
+    /// lost its SAs with its power is never found out (RFC 7296, 2.4).
+    pub const LIVENESS: Self = Self(Duration::from_secs(30));
+
     /// The span.
     pub fn duration(self) -> Duration {
         self.0

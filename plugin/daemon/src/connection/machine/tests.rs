@@ -205,11 +205,12 @@ fn after_a_loss_every_failure_is_noted_and_tried_again_later() {
     for failed in 1..=3 {
         let (unloading, effects) = step(state, Event::Prepared(Err(failure())), true);
         assert_eq!(effects, [Effect::Note(failure()), Effect::Unload]);
-        let (waiting, effects) = step(unloading, Event::Unloaded, true);
-        assert_eq!(
-            (&waiting.phase, effects),
-            (&Phase::Waiting, vec![Effect::Wait(failed)])
-        );
+        let (opening, effects) = step(unloading, Event::Unloaded, true);
+        assert_eq!((&opening.phase, effects), (&Phase::Opening, vec![Effect::Open]));
+        // pluto may not take it either.
+        let opened = if failed == 2 { Err(failure()) } else { Ok(ends()) };
+        let (waiting, effects) = step(opening, Event::Opened(opened), true);
+        assert_eq!(effects, [Effect::Wait(failed)]);
         let (next, effects) = step(waiting, Event::Retry, true);
         assert_eq!(effects, [Effect::Prepare]);
         state = next;
@@ -228,10 +229,49 @@ fn after_a_loss_every_failure_is_noted_and_tried_again_later() {
     assert_eq!(state.lost, None);
 }
 
+/// A connection that was lost and waits for its next try.
+fn waiting() -> State {
+    let failed = [
+        Event::Prepared(Err(failure())),
+        Event::Unloaded,
+        Event::Opened(Ok(ends())),
+    ];
+    from(lost(), failed, true).0
+}
+
+#[test]
+fn the_peer_may_call_while_the_next_try_is_waited_for() {
+    let (state, effects) = step(waiting(), reported("up-client"), true);
+    assert_eq!(effects, announced(vec![report("up-client")]));
+    assert_eq!(state.lost, None);
+    // One that never was up is listened for when somebody says so.
+    let (listening, _) = after([Event::Listen, Event::Opened(Ok(ends()))]);
+    assert_eq!(listening.phase, Phase::Listening(ends()));
+    let (state, _) = step(listening.clone(), reported("up-client"), true);
+    assert!(matches!(state.phase, Phase::Up(..)));
+    let (state, _) = from(listening.clone(), [Event::Activate, Event::Unloaded], true);
+    assert_eq!(state.phase, Phase::Preparing);
+    assert_eq!(
+        from(listening, [Event::Lost, Event::Unloaded], true).0,
+        State::default()
+    );
+    assert_eq!(
+        after([Event::Listen, Event::Opened(Err(failure())), Event::Unloaded]).0,
+        State::default()
+    );
+}
+
+#[test]
+fn a_connection_that_is_listened_for_and_lost_with_pluto_is_tried_when_that_is_due() {
+    let (state, effects) = step(waiting(), Event::Lost, true);
+    assert_eq!((&state.phase, effects), (&Phase::Waiting, Vec::new()));
+    assert_eq!(step(state, Event::Retry, true).1, [Effect::Prepare]);
+}
+
 #[test]
 fn waiting_ends_when_somebody_takes_it_down_or_wants_it_anew() {
-    let waiting = from(lost(), [Event::Prepared(Err(failure())), Event::Unloaded], true).0;
-    assert_eq!(waiting.phase, Phase::Waiting);
+    let waiting = waiting();
+    assert_eq!(waiting.phase, Phase::Listening(ends()));
     let (state, _) = from(waiting.clone(), [Event::Deactivate, Event::Unloaded], true);
     assert_eq!(state, State::default());
     let (state, _) = from(waiting, [Event::Activate, Event::Unloaded], true);
@@ -315,9 +355,6 @@ fn a_new_certificate_ends_a_try_with_the_old_one() {
     assert_eq!(after(early).0.phase, Phase::Unloading(After::Activate));
     let tried = [Event::Prepared(Ok(ends())), Event::Renewed];
     assert_eq!(from(lost(), tried, true).0.phase, Phase::Unloading(After::Retry));
-    let failed = [Event::Prepared(Err(failure())), Event::Unloaded];
-    let (waiting, _) = from(lost(), failed, true);
-    assert_eq!(waiting.phase, Phase::Waiting);
-    assert_eq!(from(waiting, [Event::Renewed], true).1, [Effect::Prepare]);
+    assert_eq!(from(waiting(), [Event::Renewed], true).1, [Effect::Prepare]);
     assert_eq!(after([Event::Renewed]).0, State::default());
 }

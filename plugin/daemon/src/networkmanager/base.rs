@@ -12,17 +12,18 @@ use nmstate_ipsec_core::{
 use crate::resolve;
 
 /// The name of the device that leads to the peer of a profile, if there is one now.
-pub(super) async fn device(settings: &Settings) -> Option<String> {
+pub(crate) async fn device(settings: &Settings) -> Option<String> {
     let profile = Profile::from_settings(settings).ok()?;
     let ends = resolve::ends(&profile.connection).await.ok()?;
     match ends.right {
-        RightEnd::Ip(peer) => device_to(peer),
+        RightEnd::Ip(peer) => way_to(peer)?.1,
         RightEnd::Any => None,
     }
 }
 
-/// The kernel tells from which address it would send, without sending anything (`udp(7)`), and who has that.
-fn device_to(peer: IpAddr) -> Option<String> {
+/// The address from which this host would send to `peer`, and the name of the device that has it. The kernel tells without
+/// sending anything (`udp(7)`).
+pub(crate) fn way_to(peer: IpAddr) -> Option<(IpAddr, Option<String>)> {
     let any: IpAddr = match peer {
         IpAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
         IpAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
@@ -31,8 +32,8 @@ fn device_to(peer: IpAddr) -> Option<String> {
     socket.connect((peer, 500)).ok()?;
     let from = socket.local_addr().ok()?.ip();
     let mut addresses = getifaddrs().ok()?;
-    let found = addresses.find(|known| known.address.as_ref().and_then(ip) == Some(from))?;
-    Some(found.interface_name)
+    let found = addresses.find(|known| known.address.as_ref().and_then(ip) == Some(from));
+    Some((from, found.map(|found| found.interface_name)))
 }
 
 fn ip(address: &SockaddrStorage) -> Option<IpAddr> {
@@ -46,6 +47,10 @@ mod tests {
 
     #[test]
     fn the_loopback_leads_to_itself() {
-        assert_eq!(device_to(Ipv4Addr::LOCALHOST.into()).as_deref(), Some("lo"));
+        let (from, device) = way_to(Ipv4Addr::LOCALHOST.into()).unwrap();
+        assert_eq!(
+            (from, device.as_deref()),
+            (Ipv4Addr::LOCALHOST.into(), Some("lo"))
+        );
     }
 }
