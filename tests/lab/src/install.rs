@@ -13,19 +13,24 @@ use crate::host;
 use crate::world;
 
 /// Packages to build, and their programs with the place of each on a host.
-const PACKAGES: [&str; 4] = [
+const PACKAGES: [&str; 5] = [
     "nmstate-ipsec",
     "nmstate-ipsec-certificates",
+    "nmstate-ipsec-dispatcher",
     "nmstate-ipsecd",
     "nm-libreswan-service",
 ];
-const PROGRAMS: [(&str, &str); 6] = [
+const PROGRAMS: [(&str, &str); 7] = [
     ("nmstate-ipsec", "/usr/bin/nmstate-ipsec"),
     // Under the name that decides what it is, beside upstream's in /usr/bin.
     ("nmstate-ipsec", OUR_NMSTATECTL),
     (
         "nmstate-ipsec-certificates",
         "/usr/libexec/nmstate-ipsec-certificates",
+    ),
+    (
+        "nmstate-ipsec-dispatcher",
+        "/usr/lib/NetworkManager/dispatcher.d/no-wait.d/90-nmstate-ipsec",
     ),
     ("nmstate-ipsecd", "/usr/libexec/nmstate-ipsecd"),
     ("nm-libreswan-service", "/usr/libexec/nm-libreswan-service"),
@@ -81,6 +86,20 @@ struct Installed {
     path: String,
     mode: u32,
     content: Vec<u8>,
+}
+
+/// The mode by which a symbolic link is known; its content is where it leads.
+const LINK: u32 = 0o120_777;
+
+impl Installed {
+    fn put(&self, agent: &Agent) -> Result<()> {
+        if self.mode != LINK {
+            return agent.put(&self.path, self.mode, &self.content);
+        }
+        let target = String::from_utf8_lossy(&self.content);
+        let link = ["ln", "-sfn", &target, &self.path];
+        agent.command(link).run().map(drop)
+    }
 }
 
 /// Everything of ours that a host gets: programs, and the tree `packaging/root`.
@@ -166,7 +185,7 @@ impl Product {
     /// A file could not be written, or NetworkManager did not come back.
     pub fn install(&self, agent: &Agent) -> Result<()> {
         for file in &self.files {
-            agent.put(&file.path, file.mode, &file.content)?;
+            file.put(agent)?;
         }
         agent
             .shell(ACTIVATE_SCRIPT)
@@ -181,6 +200,22 @@ fn gather(root: &Path, dir: &Path, files: &mut Vec<Installed>) -> Result<()> {
     let mut paths: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
     paths.sort();
     for path in paths {
+        let on_host = |path: &Path| {
+            Ok::<_, anyhow::Error>(
+                Path::new("/")
+                    .join(path.strip_prefix(root)?)
+                    .display()
+                    .to_string(),
+            )
+        };
+        if path.is_symlink() {
+            files.push(Installed {
+                path: on_host(&path)?,
+                mode: LINK,
+                content: fs::read_link(&path)?.into_os_string().into_encoded_bytes(),
+            });
+            continue;
+        }
         if path.is_dir() {
             gather(root, &path, files)?;
             continue;
@@ -189,11 +224,11 @@ fn gather(root: &Path, dir: &Path, files: &mut Vec<Installed>) -> Result<()> {
         // A checkout's permissions depend on the umask; only the execute bit is meant.
         let executable = fs::metadata(&path)?.permissions().mode() & 0o100 != 0;
         let mode = if executable { 0o755 } else { 0o644 };
-        let path = Path::new("/")
-            .join(path.strip_prefix(root)?)
-            .display()
-            .to_string();
-        files.push(Installed { path, mode, content });
+        files.push(Installed {
+            path: on_host(&path)?,
+            mode,
+            content,
+        });
     }
     Ok(())
 }

@@ -64,6 +64,24 @@ pub fn expect_psk_with(right: Host<'_>, further: &[&str]) -> Result<()> {
     right.add_connection("peer", &[&PSK_PEER, further].concat())
 }
 
+/// Has right expect left with [`PSK`] from whatever address it has, for what is behind right.
+///
+/// # Errors
+/// pluto does not take it.
+pub fn expect_psk_from_anywhere(right: Host<'_>) -> Result<()> {
+    right.set_psk(PSK)?;
+    let options = [
+        "left=192.0.2.252",
+        "leftid=@right.example.org",
+        "right=%any",
+        "rightid=@left.example.org",
+        "leftsubnet=198.51.100.1/32",
+        "authby=secret",
+        "ikev2=insist",
+    ];
+    right.add_connection("peer", &options)
+}
+
 /// Has right expect left with a certificate; `further` are lines of an ipsec.conf.
 ///
 /// # Errors

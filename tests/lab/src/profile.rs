@@ -24,7 +24,7 @@ pub struct Profile {
 
 impl Profile {
     /// A profile with this `vpn.data` as nmcli takes it: `key=value, key=value`, a comma within a value behind
-    /// a backslash. Only IPv4 is to be configured by the tunnel.
+    /// a backslash. Only IPv4 is to be configured by the tunnel, and it is up when the story says so, not before.
     #[must_use]
     pub fn new(name: &str, data: &str) -> Self {
         Self {
@@ -35,6 +35,7 @@ impl Profile {
         }
         .property("ipv4.method", "auto")
         .property("ipv6.method", "disabled")
+        .property("connection.autoconnect", "no")
     }
 
     /// The same with a secret, such as `pskvalue`.

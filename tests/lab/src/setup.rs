@@ -27,12 +27,13 @@ const PACKAGES: [&str; 7] = [
 ];
 
 /// What the workspace is built with and tested with natively, and the packages that bring it.
-const NATIVE: [(&str, &str); 5] = [
+const NATIVE: [(&str, &str); 6] = [
     ("/usr/include/openssl/ssl.h", "libssl-dev"),
     ("/usr/bin/pkg-config", "pkg-config"),
     ("/usr/bin/openssl", "openssl"),
     ("/usr/bin/certutil", "libnss3-tools"),
     ("/usr/bin/unshare", "util-linux"),
+    ("/usr/sbin/nft", "nftables"),
 ];
 
 /// Checks for what building and the native tests need and, as root, installs what is missing.

@@ -1,5 +1,6 @@
 # Does what a package's installation does after its files are there.
 set -eu
+systemd-tmpfiles --create nmstate-ipsec.conf
 systemctl daemon-reload
 systemctl reload dbus.service
 for unit in /usr/lib/systemd/system/nmstate-ipsec*; do

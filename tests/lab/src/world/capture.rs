@@ -24,12 +24,12 @@ pub struct Capture {
 }
 
 impl Capture {
-    pub(super) fn start(agent: &Agent) -> Result<Self> {
+    pub(super) fn start(agent: &Agent, device: &str) -> Result<Self> {
         let argv = [
             "tcpdump",
             "-n",
             "-i",
-            "left0",
+            device,
             "--immediate-mode",
             "-U",
             "-w",
@@ -79,15 +79,35 @@ impl Captured {
     /// # Errors
     /// The capture could not be read.
     pub fn esp(&self, from: &str, to: &str) -> Result<usize> {
+        Ok(self.packets(&Self::esp_filter(from, to))?.len())
+    }
+
+    /// When each of them was on the wire, in seconds since 1970.
+    ///
+    /// # Errors
+    /// The capture could not be read.
+    pub fn esp_times(&self, from: &str, to: &str) -> Result<Vec<f64>> {
+        let filter = Self::esp_filter(from, to);
+        let printed = self
+            .agent
+            .command(["tcpdump", "-n", "-tt", "-r", FILE, &filter])
+            .run()?;
+        let times = printed.lines().map(|line| {
+            let time = line.split_whitespace().next().unwrap_or_default();
+            time.parse()
+                .with_context(|| format!("reading the time of {line:?}"))
+        });
+        times.collect()
+    }
+
+    fn esp_filter(from: &str, to: &str) -> String {
         // IKE on port 4500 begins with four zero bytes where ESP has its SPI.
         let in_udp = if from.contains(':') {
             "udp port 4500"
         } else {
             "(udp port 4500 and udp[8:4] != 0)"
         };
-        let filter =
-            format!("src host {from} and dst host {to} and (ip proto 50 or ip6 proto 50 or {in_udp})");
-        Ok(self.packets(&filter)?.len())
+        format!("src host {from} and dst host {to} and (ip proto 50 or ip6 proto 50 or {in_udp})")
     }
 
     /// The packets between two addresses that should not have been in the open, one a line.
@@ -96,6 +116,14 @@ impl Captured {
     /// The capture could not be read.
     pub fn clear_text(&self, one: &str, other: &str) -> Result<Vec<String>> {
         self.packets(&format!("host {one} and host {other} and not ({ALLOWED})"))
+    }
+
+    /// The packets from one address to another that should not have been in the open, one a line.
+    ///
+    /// # Errors
+    /// The capture could not be read.
+    pub fn clear_text_from(&self, from: &str, to: &str) -> Result<Vec<String>> {
+        self.packets(&format!("src host {from} and dst host {to} and not ({ALLOWED})"))
     }
 
     /// Sees that there was ESP both ways between the two `ends`, and nothing in clear text between anybody.

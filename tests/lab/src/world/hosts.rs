@@ -71,7 +71,9 @@ impl<'world> Host<'world> {
         self.command(argv)
     }
 
-    fn control_socket(&self) -> &'static str {
+    /// Where this host's pluto is controlled.
+    #[must_use]
+    pub fn control_socket(&self) -> &'static str {
         match self.place {
             Place::Guest => "/run/pluto/pluto.ctl",
             Place::NamespaceRight => "/run/right/pluto.ctl",

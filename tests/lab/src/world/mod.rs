@@ -150,7 +150,15 @@ impl World {
     /// # Errors
     /// The capture could not be started.
     pub fn capture(&self) -> Result<Capture> {
-        Capture::start(self.agent())
+        Capture::start(self.agent(), "left0")
+    }
+
+    /// The same at one of the bridge's devices, `right0` say, which outlives left's.
+    ///
+    /// # Errors
+    /// The capture could not be started.
+    pub fn capture_at(&self, device: &str) -> Result<Capture> {
+        Capture::start(self.agent(), device)
     }
 }
 

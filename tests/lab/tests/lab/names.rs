@@ -60,17 +60,7 @@ pub(crate) fn moved(world: &World) -> Result<()> {
 pub(crate) fn address_changes(world: &World) -> Result<()> {
     const ANOTHER: &str = "192.0.2.250";
     let (left, right) = (world.left(), world.right());
-    right.set_psk(peer::PSK)?;
-    let options = [
-        "left=192.0.2.252",
-        "leftid=@right.example.org",
-        "right=%any",
-        "rightid=@left.example.org",
-        "leftsubnet=198.51.100.1/32",
-        "authby=secret",
-        "ikev2=insist",
-    ];
-    right.add_connection("peer", &options)?;
+    peer::expect_psk_from_anywhere(right)?;
     let data = "left=%defaultroute, leftid=@left.example.org, right=192.0.2.252, rightid=@right.example.org, \
                 ikev2=insist, leftmodecfgclient=no, rightsubnet=198.51.100.1/32";
     let profile = Profile::new(peer::INTERFACE, data).secret("pskvalue", peer::PSK);

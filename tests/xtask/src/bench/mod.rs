@@ -6,6 +6,7 @@ mod documents;
 mod guest;
 mod native;
 mod process;
+mod reliability;
 mod renewal;
 mod times;
 mod transactions;
@@ -24,10 +25,17 @@ pub(crate) struct What {
     /// Only `nmstate-ipsec apply`, with few and with very many connections
     #[arg(long, conflicts_with = "native")]
     transactions: bool,
+    /// Only fifty connections: after a restart of pluto, and while nothing happens
+    #[arg(long, conflicts_with_all = ["native", "transactions"])]
+    reliability: bool,
 }
 
 /// Measures the adapter on this machine and the whole in a guest, or what of that is asked for.
 pub(crate) fn run(image: Image, runs: usize, what: What) -> Result<ExitCode> {
+    if what.reliability {
+        reliability::run(image, runs)?;
+        return Ok(ExitCode::SUCCESS);
+    }
     if !what.transactions {
         native::run()?;
         documents::run()?;

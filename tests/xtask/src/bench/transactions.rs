@@ -1,10 +1,10 @@
 //! `nmstate-ipsec apply` in a guest: against libreswan alone, and against itself with more connections.
 
-use std::fmt::Write as _;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use lab::agent::{Output, wait_until};
+use lab::crowd;
 use lab::document::Document;
 use lab::image::Image;
 use lab::peer;
@@ -52,60 +52,14 @@ pub(super) fn run(image: Image, runs: usize) -> Result<()> {
 }
 
 fn measure(world: &World, runs: usize, results: &mut Results) -> Result<()> {
-    expect(world, FURTHER + 1)?;
+    world.left().set_psk(peer::PSK)?;
+    crowd::expect(world.right(), FURTHER + 1)?;
     for run in 1..=runs {
         eprintln!("bench: run {run} of {runs}");
         plain(world, results).context("measuring plain libreswan")?;
         ours(world, results).context("measuring nmstate-ipsec apply")?;
     }
     Ok(())
-}
-
-/// The address behind right that the connection `number` leads to, from 1.
-fn behind(number: usize) -> String {
-    format!("198.18.{}.{}", number / 250, number % 250 + 1)
-}
-
-/// Has right expect the connections 1 to `count`, each with ids of its own, so that each negotiates for itself.
-fn expect(world: &World, count: usize) -> Result<()> {
-    let (left, right) = (world.left(), world.right());
-    for host in [left, right] {
-        host.set_psk(peer::PSK)?;
-    }
-    let mut config = String::new();
-    for number in 1..=count {
-        writeln!(
-            config,
-            "conn peer{number}\n left=192.0.2.252\n leftid=@right{number}.example.org\n leftsubnet={}/32\n \
-             right=192.0.2.251\n rightid=@left{number}.example.org\n authby=secret\n ikev2=insist",
-            behind(number)
-        )?;
-    }
-    load(right, "/run/right/pluto.ctl", &config, "peer", count)
-}
-
-/// Hands the connections `<prefix>1` to `<prefix><count>` of `config` to pluto.
-fn load(host: Host<'_>, socket: &str, config: &str, prefix: &str, count: usize) -> Result<()> {
-    let script = format!("{ADDCONN} --ctlsocket {socket} --config - $(seq -f {prefix}%g {count}) >/dev/null");
-    host.shell(&script)
-        .stdin(config.to_owned())
-        .timeout(PATIENCE)
-        .run()
-        .map(drop)
-}
-
-fn plain_config(count: usize) -> Result<String> {
-    let mut config = String::new();
-    for number in 1..=count {
-        writeln!(
-            config,
-            "conn plain{number}\n left=192.0.2.251\n leftid=@left{number}.example.org\n right=192.0.2.252\n \
-             rightid=@right{number}.example.org\n rightsubnet={}/32\n authby=secret\n ikev2=insist\n \
-             leftupdown=/usr/libexec/nm-libreswan-service-helper",
-            behind(number)
-        )?;
-    }
-    Ok(config)
 }
 
 /// Times `work` by the guest's own clock, so that it does not pay for the way into the guest.
@@ -123,14 +77,14 @@ fn plain(world: &World, results: &mut Results) -> Result<()> {
     let one = format!(
         "{ADDCONN} --config - plain1 >/dev/null; {WHACK} --name plain1 --initiate >/tmp/plain1; {established}1"
     );
-    results.plain_one.add(timed(left, &one, plain_config(1)?)?);
+    results.plain_one.add(timed(left, &one, crowd::plain_config(1)?)?);
     let further = format!(
         "{ADDCONN} --config - $(seq -f plain%g 2 {0}) >/dev/null
         for n in $(seq 2 {0}); do {WHACK} --name plain$n --initiate >/tmp/plain$n & done; wait
         for n in $(seq 2 {0}); do {established}$n; done",
         FURTHER + 1
     );
-    let time = timed(left, &further, plain_config(FURTHER + 1)?)?;
+    let time = timed(left, &further, crowd::plain_config(FURTHER + 1)?)?;
     results.plain_further.add(time);
     let delete = format!(
         "for n in $(seq {}); do {WHACK} --name plain$n --delete >/dev/null & done; wait",
@@ -138,30 +92,6 @@ fn plain(world: &World, results: &mut Results) -> Result<()> {
     );
     results.plain_delete.add(timed(left, &delete, String::new())?);
     settle(world, PATIENCE)
-}
-
-/// The connections 1 to `count` as a document, `how` being further lines of each.
-fn document(count: usize, how: &str) -> Result<String> {
-    let mut text = String::from("interfaces:\n");
-    for number in 1..=count {
-        writeln!(
-            text,
-            "- name: ipsec_{number}\n  type: ipsec\n  libreswan:\n    left: 192.0.2.251\n    \
-             leftid: left{number}.example.org\n    leftmodecfgclient: false\n    right: 192.0.2.252\n    \
-             rightid: right{number}.example.org\n    rightsubnet: {}/32\n    psk: {}\n    ikev2: insist{how}",
-            behind(number),
-            peer::PSK
-        )?;
-    }
-    Ok(text)
-}
-
-fn removal(count: usize) -> Result<String> {
-    let mut text = String::from("interfaces:\n");
-    for number in 1..=count {
-        writeln!(text, "- name: ipsec_{number}\n  type: ipsec\n  state: absent")?;
-    }
-    Ok(text)
 }
 
 /// Applies a document and returns how long that took in the guest.
@@ -177,7 +107,7 @@ fn apply(world: &World, document: &str) -> Result<Duration> {
 
 fn ours(world: &World, results: &mut Results) -> Result<()> {
     let left = world.left();
-    let one = document(1, "")?;
+    let one = crowd::document(1, "")?;
     results.one.add(apply(world, &one)?);
     let before = left.spis()?;
     results.again.add(apply(world, &one)?);
@@ -199,14 +129,14 @@ fn ours(world: &World, results: &mut Results) -> Result<()> {
     )?;
 
     refuse(world, &one, results)?;
-    let all = document(FURTHER + 1, "")?;
+    let all = crowd::document(FURTHER + 1, "")?;
     results.further.add(apply(world, &all)?);
     let spis = left.spis()?.len();
     ensure!(
         spis == 2 * (FURTHER + 1),
         "there are {spis} SAs after all were applied"
     );
-    results.removed.add(apply(world, &removal(FURTHER + 1)?)?);
+    results.removed.add(apply(world, &crowd::removal(FURTHER + 1)?)?);
     settle(world, PATIENCE)
 }
 
@@ -296,15 +226,15 @@ fn report(world: &World, runs: usize, results: &Results) -> Result<()> {
 /// What one of very many connections costs.
 fn crowds(world: &World) -> Result<()> {
     let most = CROWDS.into_iter().max().unwrap_or_default();
-    expect(world, most)?;
+    crowd::expect(world.right(), most)?;
     println!("\nconnections  seconds, all  (range)        seconds, each");
     for count in CROWDS {
         let mut times = Times::default();
         for _ in 0..CROWD_RUNS {
-            times.add(apply(world, &document(count, "")?)?);
+            times.add(apply(world, &crowd::document(count, "")?)?);
             let spis = world.left().spis()?.len();
             ensure!(spis == 2 * count, "there are {spis} SAs of {count} connections");
-            apply(world, &removal(count)?)?;
+            apply(world, &crowd::removal(count)?)?;
             settle(world, PATIENCE)?;
         }
         let (least, longest) = times.range();

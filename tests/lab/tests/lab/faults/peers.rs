@@ -1,0 +1,175 @@
+//! What happens to the peer.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use lab::agent::wait_until;
+use lab::document::Document;
+use lab::install::Product;
+use lab::peer::{self, INTERFACE};
+use lab::world::{LEFT_V4, Pair, RIGHT_V4, World};
+
+use super::{PATIENCE, connect, is_back, watch::Watch};
+use crate::{common, places};
+
+/// How long a peer is silent, or refuses, in the long stories.
+const LONG: Duration = Duration::from_secs(600);
+const REFUSES: Duration = Duration::from_secs(300);
+
+/// The peer is restarted and forgets everything; both ends call at once, which leaves one pair of SAs.
+pub(crate) fn peers(world: &World) -> Result<()> {
+    connect(world)?;
+    let right = world.right();
+    let watch = Watch::begin(world)?;
+    restart_right(world)?;
+    peer::expect_psk(right)?;
+    is_back(world.left()).context("the peer was restarted")?;
+    eprintln!("{}: peer restarted: {}", world.image(), watch.end()?);
+    common::is_encrypted(world)?;
+
+    both_at_once(world).context("both ends call at once")?;
+    common::removes(world)
+}
+
+/// Both have lost what they had, and call.
+fn both_at_once(world: &World) -> Result<()> {
+    let (left, right) = (world.left(), world.right());
+    right.whack(["--name", "peer", "--delete"]).run()?;
+    restart_right(world)?;
+    peer::expect_psk(right)?;
+    left.command(["systemctl", "restart", "ipsec.service"]).run()?;
+    // It may be answered by the other's call, or not at all.
+    right
+        .whack(["--name", "peer", "--initiate"])
+        .timeout(PATIENCE)
+        .output()?;
+    is_back(left)?;
+    let mut said = String::new();
+    let one_pair = wait_until("one pair of SAs is left", PATIENCE, || {
+        said = left.security_associations()?;
+        Ok(
+            (left.spis()?.len() == 2 && right.spis()?.len() == 2 && left.spis()? == right.spis()?)
+                .then_some(()),
+        )
+    });
+    one_pair.with_context(|| said)?;
+    common::is_encrypted(world)
+}
+
+fn restart_right(world: &World) -> Result<()> {
+    let restart = "systemctl restart right-ipsec.service";
+    // Units are of the guest, whatever namespace they are for.
+    world.agent().shell(restart).run()?;
+    wait_until("right listens", PATIENCE, || {
+        let status = world.right().whack(["--status"]).output()?.stdout;
+        Ok(status.contains("192.0.2.252").then_some(()))
+    })
+}
+
+/// The peer is silent for ten minutes, and comes back with nothing of what it had.
+pub(crate) fn silence(world: &World) -> Result<()> {
+    connect(world)?;
+    let wire = |state: &str| {
+        let set = ["ip", "-n", "wire", "link", "set", "right0", state];
+        world.agent().command(set).run().map(drop)
+    };
+    let before = world.left().spis()?;
+    wire("down")?;
+    world
+        .agent()
+        .shell("systemctl stop right-ipsec.service; ip netns exec right ip xfrm state flush; ip netns exec right ip xfrm policy flush")
+        .run()?;
+    places::idle(LONG);
+    wire("up")?;
+    restart_right(world)?;
+    peer::expect_psk(world.right())?;
+    is_back(world.left()).context("after ten minutes of silence")?;
+    ensure!(
+        before != world.left().spis()?,
+        "the SAs are those that the peer has forgotten"
+    );
+    common::is_encrypted(world)?;
+    common::removes(world)
+}
+
+/// The peer refuses for five minutes, and then accepts. Meanwhile it is not hammered.
+pub(crate) fn refusal(world: &World) -> Result<()> {
+    connect(world)?;
+    let (left, right) = (world.left(), world.right());
+    right.set_psk("another key")?;
+    left.command(["systemctl", "restart", "ipsec.service"]).run()?;
+    wait_until("it is refused", PATIENCE, || {
+        let status = left
+            .command(["nmstate-ipsec", "status", INTERFACE])
+            .output()?
+            .stdout;
+        Ok(status.contains("authentication").then_some(()))
+    })?;
+    places::idle(REFUSES);
+    let tries = left
+        .shell("journalctl -b -u nmstate-ipsecd -o json --no-pager | grep -c '\"IPSEC_REASON\":\"' || :")
+        .run()?;
+    let tries: u32 = tries.trim().parse().context("counting tries")?;
+    eprintln!("{}: peer refused for five minutes: {tries} tries", world.image());
+    // Twice as long from a second on makes nine in five minutes; the loss itself and pluto's restart have reasons too.
+    ensure!((2..=16).contains(&tries), "{tries} tries in five minutes");
+    peer::expect_psk(right)?;
+    wait_until("the connection is back", REFUSES + PATIENCE, || {
+        Ok((left.spis()?.len() >= 2).then_some(()))
+    })?;
+    is_back(left)?;
+    common::is_encrypted(world)?;
+    common::removes(world)
+}
+
+/// Two hosts of ours, rolled out one after the other: the first is refused by a pluto that knows nothing yet. It answers the
+/// other's first call, between its own tries, and NetworkManager hears of it on both.
+pub(crate) fn two_of_ours(pair: &Pair) -> Result<()> {
+    let (left, right) = (pair.left(), pair.right());
+    let [_, (_, guest)] = pair.guests();
+    Product::of_this_run()?.install(guest.agent())?;
+    for host in [left, right] {
+        host.set_psk(peer::PSK)?;
+    }
+    right.command(["systemctl", "stop", "ipsec.service"]).run()?;
+    let applied = left.apply_ours(&Document::new(peer::PSK_DOCUMENT), &["--wait", "5"])?;
+    ensure!(
+        applied.success() && applied.stderr.contains("it is tried further"),
+        "the first of two hosts: {}{}",
+        applied.stdout,
+        applied.stderr
+    );
+    right.command(["systemctl", "start", "ipsec.service"]).run()?;
+    let mut status = String::new();
+    let refused = wait_until("left has been refused twice", PATIENCE, || {
+        status = left.command(["nmstate-ipsec", "status"]).output()?.stdout;
+        let failed = status
+            .lines()
+            .find_map(|line| line.trim().strip_prefix("tries that have failed since: "));
+        let failed: u32 = failed.and_then(|failed| failed.parse().ok()).unwrap_or(0);
+        Ok((failed >= 2 && status.contains("proposal-refused")).then_some(()))
+    });
+    refused.with_context(|| status.clone())?;
+    let mirrored = peer::PSK_DOCUMENT
+        .replace("192.0.2.251", "<this>")
+        .replace("192.0.2.252", "192.0.2.251")
+        .replace("<this>", "192.0.2.252")
+        .replace("left.example.org", "<this>")
+        .replace("right.example.org", "left.example.org")
+        .replace("<this>", "right.example.org");
+    let applied = right.apply_ours(&Document::new(&mirrored), &["--require-established"])?;
+    ensure!(
+        applied.success(),
+        "the second of two hosts: {}{}",
+        applied.stdout,
+        applied.stderr
+    );
+    is_back(left)?;
+    ensure!(
+        left.spis()? == right.spis()?,
+        "the hosts do not have the same SAs"
+    );
+    let capture = pair.capture()?;
+    left.ping(RIGHT_V4)?;
+    capture.stop()?.ensure_encrypted((LEFT_V4, RIGHT_V4))
+}
