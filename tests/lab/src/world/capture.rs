@@ -12,9 +12,10 @@ const LOG: &str = "/run/lab/tcpdump";
 const SIGINT: i32 = 2;
 
 /// Everything that two hosts with IPsec between them may send each other in the open: IKE, ESP in any
-/// form, address resolution and neighbour discovery.
+/// form, address resolution, neighbour discovery and multicast listener reports (behind a hop-by-hop header, RFC 3810).
 const ALLOWED: &str = "arp or ip proto 50 or ip6 proto 50 or udp port 500 or udp port 4500 or tcp port 4500 \
-     or (icmp6 and ip6[40] >= 130 and ip6[40] <= 143)";
+     or (icmp6 and ip6[40] >= 130 and ip6[40] <= 143) \
+     or (ip6[6] = 0 and ip6[40] = 58 and ip6[48] >= 130 and ip6[48] <= 143)";
 
 /// A running capture of the wire at left's end.
 #[derive(Debug)]

@@ -1,5 +1,5 @@
 //! Profiles as NetworkManager keeps them on the disk: brought up by nmcli within two seconds, and without a secret in
-//! anybody's arguments.
+//! anybody's arguments. Nobody but the story brings them up.
 
 use anyhow::{Context, Result};
 use lab::world::World;
@@ -44,6 +44,7 @@ impl Profile {
 id={id}
 uuid={uuid}
 type=vpn
+autoconnect=false
 
 [vpn]
 service-type=org.freedesktop.NetworkManager.libreswan
