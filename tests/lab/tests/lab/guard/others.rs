@@ -1,13 +1,12 @@
 //! Guards of other kinds of connections, at boot, and beside somebody who empties the kernel's rules.
 
 use anyhow::{Context, Result, ensure};
-use lab::agent::wait_until;
 use lab::document::Document;
 use lab::peer::{self, INTERFACE, PSK};
 use lab::profile::Profile;
-use lab::world::{BEHIND_V4, LEFT_V4, LEFT_V6, Pair, RIGHT_V4, RIGHT_V6, World};
+use lab::world::{BEHIND_V4, LEFT_V4, LEFT_V6, RIGHT_V4, RIGHT_V6, World};
 
-use super::{PATIENCE, await_rules, held_back, stays_closed, switch, under_ping, up};
+use super::{await_rules, held_back, stays_closed, switch, under_ping, up};
 use crate::common;
 
 const ENDS: &str = "left=192.0.2.251, leftid=@left.example.org, right=192.0.2.252, rightid=@right.example.org, \
