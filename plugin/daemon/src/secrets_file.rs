@@ -2,12 +2,14 @@
 
 use std::{
     fs::{self, OpenOptions},
-    io::{self, Write},
-    os::unix::fs::OpenOptionsExt,
+    io::{self, Read, Write},
+    os::unix::fs::{MetadataExt, OpenOptionsExt},
     path::{Path, PathBuf},
 };
 
 use nmstate_ipsec_core::{profile::Uuid, secret::Secret};
+
+use zeroize::Zeroizing;
 
 use crate::files;
 
@@ -20,13 +22,16 @@ const SUFFIX: &str = ".secrets";
 
 /// Writes the secrets of the connection `uuid` into `dir`, readable by root alone.
 ///
-/// The file appears whole or not at all, and under its name never with somebody else's content: it is
+/// What is there already is left alone. The file appears whole or not at all, and under its name never with somebody else's content: it is
 /// created exclusively under a name that pluto does not include, then renamed.
 ///
 /// # Errors
 /// What the file system said.
 pub fn write(dir: &Path, uuid: &Uuid, secrets: &Secret) -> io::Result<()> {
     let (path, unfinished) = (path(dir, uuid), dir.join(format!(".nmstate-ipsec-{uuid}.new")));
+    if is_there(&path, secrets) {
+        return Ok(());
+    }
     // Left behind by a process that was killed in the middle.
     files::remove_if_there(&unfinished)?;
     let mut file = OpenOptions::new()
@@ -42,6 +47,20 @@ pub fn write(dir: &Path, uuid: &Uuid, secrets: &Secret) -> io::Result<()> {
         files::remove_if_there(&unfinished)?;
     }
     written
+}
+
+/// Whether the file is as it would be written.
+fn is_there(path: &Path, secrets: &Secret) -> bool {
+    let opened = OpenOptions::new()
+        .read(true)
+        .custom_flags(nix::libc::O_NOFOLLOW)
+        .open(path);
+    let Ok(mut file) = opened else { return false };
+    let is_private = file
+        .metadata()
+        .is_ok_and(|meta| meta.is_file() && meta.mode() & 0o7777 == 0o600);
+    let mut content = Zeroizing::new(Vec::new());
+    is_private && file.read_to_end(&mut content).is_ok() && *content == secrets.expose().as_bytes()
 }
 
 /// Removes the secrets of the connection `uuid` from `dir`, and tells whether there were any.
@@ -88,6 +107,13 @@ mod tests {
             assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
         }
         assert!(!outside.exists());
+        let inode = || fs::metadata(path(dir.path(), &uuid)).unwrap().ino();
+        let before = inode();
+        write(dir.path(), &uuid, &Secret::new("second".into())).unwrap();
+        assert_eq!(inode(), before, "what is there already was written again");
+        fs::set_permissions(path(dir.path(), &uuid), fs::Permissions::from_mode(0o644)).unwrap();
+        write(dir.path(), &uuid, &Secret::new("second".into())).unwrap();
+        assert_ne!(inode(), before, "a file that others can read was left");
         assert!(remove(dir.path(), &uuid).unwrap());
         assert!(!remove(dir.path(), &uuid).unwrap());
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);

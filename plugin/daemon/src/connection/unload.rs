@@ -11,9 +11,9 @@ use crate::{
     secrets_file,
 };
 
-/// Takes everything of the connection away. `traces` is what its SAs and policies are known by. What cannot be done is
-/// logged, and the rest is done all the same.
-pub(super) async fn unload(host: &Host, profile: &Profile, traces: Traces) {
+/// Takes everything of the connection away. `traces` is what its SAs and policies are known by. One that comes `again` keeps
+/// its secrets: there may be no room to write them anew. What cannot be done is logged, and the rest is done all the same.
+pub(super) async fn unload(host: &Host, profile: &Profile, traces: Traces, again: bool) {
     let (uuid, name) = (&profile.uuid, profile.pluto_name());
     let status = host.libreswan.status_soon().await;
     let is_ours = status.as_ref().map_or(true, |status| {
@@ -35,7 +35,9 @@ pub(super) async fn unload(host: &Host, profile: &Profile, traces: Traces) {
         }
     }
     host.routings.remove(uuid);
-    forget_secrets(host, uuid, answers).await;
+    if !again {
+        forget_secrets(host, uuid, answers).await;
+    }
 }
 
 /// Takes the device of a connection that has ended away, where pluto does not: it hangs, was killed, or is not the one
@@ -83,7 +85,8 @@ async fn take_out_of_kernel(uuid: &Uuid, traces: Traces) {
     }
 }
 
-async fn forget_secrets(host: &Host, uuid: &Uuid, pluto_answers: bool) {
+/// Takes its secrets off the disk and out of pluto.
+pub(super) async fn forget_secrets(host: &Host, uuid: &Uuid, pluto_answers: bool) {
     match secrets_file::remove(&host.secrets_dir, uuid) {
         Ok(true) if pluto_answers => {
             if let Err(reason) = host.libreswan.reread_secrets().await {

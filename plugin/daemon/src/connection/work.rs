@@ -210,6 +210,8 @@ pub(super) async fn load(
                 host.secrets_dir.display()
             ),
         })?;
+    } else if let Err(error) = secrets_file::remove(&host.secrets_dir, &profile.uuid) {
+        tracing::warn!(ipsec_uuid = %profile.uuid, nm_connection = %profile.uuid, "failed to remove a secrets file that '{}' needs no more: {error}", profile.id);
     }
     host.expect_device(profile);
     // Listening makes pluto look at addresses and secrets again. It does not matter which of the two
