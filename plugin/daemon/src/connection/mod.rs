@@ -4,6 +4,7 @@ mod activation;
 mod describe;
 mod holds;
 pub mod machine;
+mod surplus;
 mod tries;
 mod unload;
 mod verify;

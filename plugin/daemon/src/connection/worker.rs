@@ -1,16 +1,14 @@
 //! The worker of one connection: takes requests one after the other, performs the effects of
 //! [`super::machine`], and is the only one that touches the connection in pluto.
 
+mod telling;
+
 use std::{pin::pin, sync::Arc, time::Duration};
 
 use nmstate_ipsec_core::{
     connection::{ConnectMode, IpsecInterface, Nickname},
-    contract::ServiceState,
     daemon_api::ConnectionStatus,
-    ip_config,
     profile::{Profile, Uuid},
-    reason::Reason,
-    render::ResolvedEnds,
     updown::{Action, Updown},
 };
 use tokio::{
@@ -24,10 +22,10 @@ use super::{
     activation::{Activation, Background},
     describe,
     machine::{self, After, Effect, Event, Phase, State},
-    unload, verify, work,
+    surplus, unload, verify, work,
 };
 use crate::{
-    backoff, bus,
+    backoff,
     client::Client,
     history::now,
     kernel::{self, KernelFacts, Traces},
@@ -92,6 +90,10 @@ pub(super) struct Worker {
     is_unknown: bool,
     /// Whether a certificate of it was renewed before that.
     is_renewed: bool,
+    /// Since when there are more SAs than are of use.
+    surplus_since: Option<Instant>,
+    /// Whether what is being taken out of pluto leaves its secrets for the next try.
+    keeps_secrets: bool,
     /// The profile's name, also when it is idle.
     name: String,
     /// When the phase has changed last, in microseconds since 1970.
@@ -122,6 +124,8 @@ impl Worker {
             traces: Traces::default(),
             is_unknown: false,
             is_renewed: false,
+            surplus_since: None,
+            keeps_secrets: false,
             name: String::new(),
             changed: now(),
             next_try: 0,
@@ -193,6 +197,9 @@ impl Worker {
         }
         if matches!(event, Event::Unloaded) {
             self.take_device_away().await;
+            if self.keeps_secrets && !self.comes_again() {
+                unload::forget_secrets(&self.host, &self.uuid, true).await;
+            }
             self.answer();
         }
         self.step(event).await;
@@ -333,7 +340,8 @@ impl Worker {
             return;
         };
         if work::is_in_kernel(&current.profile, ends, reports, facts) {
-            return;
+            let is_surplus = surplus::is_there(reports, facts);
+            return self.take_surplus_away(is_surplus, facts.taken);
         }
         if facts.taken >= self.up_since + YOUTH {
             tracing::warn!(
@@ -345,11 +353,41 @@ impl Worker {
             );
             return self.step(Event::Lost).await;
         }
-        let (host, again) = (self.host.clone(), self.up_since + YOUTH);
+        self.look_again(self.up_since + YOUTH);
+    }
+
+    /// Has what the kernel has looked at then.
+    fn look_again(&self, then: Instant) {
+        let host = self.host.clone();
         tokio::spawn(async move {
-            tokio::time::sleep_until(again).await;
+            tokio::time::sleep_until(then).await;
             host.recheck.notify_one();
         });
+    }
+
+    /// What is there twice for longer than a rekey takes is deleted.
+    fn take_surplus_away(&mut self, is_there: bool, now: Instant) {
+        let since = match self.surplus_since {
+            _ if !is_there => return self.surplus_since = None,
+            Some(since) => since,
+            None => {
+                self.surplus_since = Some(now);
+                return self.look_again(now + surplus::LINGERS);
+            }
+        };
+        if now < since + surplus::LINGERS {
+            return;
+        }
+        self.surplus_since = None;
+        if let Some(current) = &self.current {
+            let (host, profile) = (self.host.clone(), current.profile.clone());
+            tokio::spawn(async move { surplus::take_away(&host, &profile).await });
+        }
+    }
+
+    /// Whether it is being taken out of pluto only to be tried again.
+    fn comes_again(&self) -> bool {
+        self.state.phase == Phase::Unloading(After::Retry)
     }
 
     async fn orphaned(&mut self) {
@@ -440,6 +478,9 @@ impl Worker {
         match effect {
             Effect::Announce(ends, reports) => {
                 self.up_since = Instant::now();
+                for after in surplus::LOOKS {
+                    self.look_again(self.up_since + after);
+                }
                 if self
                     .current
                     .as_ref()
@@ -471,15 +512,6 @@ impl Worker {
         }
     }
 
-    /// Says in the journal if its certificate expires soon; nothing waits for that.
-    fn warn_of_expiry(&self) {
-        let Some(current) = &self.current else { return };
-        if let Some(nickname) = current.profile.connection.leftcert.clone() {
-            let (host, profile) = (self.host.clone(), current.profile.clone());
-            tokio::spawn(async move { host.certificates.warn(&nickname, profile.id.as_str()).await });
-        }
-    }
-
     /// Begins what runs in the background.
     fn begin(&mut self, effect: Effect) {
         if matches!(effect, Effect::Prepare | Effect::Adopt) {
@@ -505,20 +537,14 @@ impl Worker {
         }
         self.is_unknown |= effect == Effect::Adopt;
         let is_unknown = self.is_unknown;
-        let mut traces = self.traces.clone();
-        traces.interface = match self
-            .current
-            .as_ref()
-            .and_then(|current| current.profile.connection.ipsec_interface)
-        {
-            Some(IpsecInterface::Number(number)) => Some(number),
-            _ => None,
-        };
+        let mut traces = self.traces_with_interface();
         let me = match &self.state.phase {
             Phase::Up(_, reports) => reports.iter().find_map(|report| report.me),
             _ => None,
         };
         let is_lost = self.state.lost.is_some();
+        let again = self.comes_again();
+        self.keeps_secrets = again;
         self.run(async move |host, profile, since| match effect {
             Effect::Adopt => Event::Adopted(work::adopt(&host, &profile).await),
             Effect::Prepare => Event::Prepared(work::prepare(&host, &profile).await),
@@ -551,10 +577,25 @@ impl Worker {
                 if is_unknown {
                     traces = work::recognise(&profile, traces).await;
                 }
-                unload::unload(&host, &profile, traces).await;
+                unload::unload(&host, &profile, traces, again).await;
                 Event::Unloaded
             }
         });
+    }
+
+    /// What its SAs and policies are known by, its device included.
+    fn traces_with_interface(&self) -> Traces {
+        let interface = match self
+            .profile()
+            .and_then(|profile| profile.connection.ipsec_interface)
+        {
+            Some(IpsecInterface::Number(number)) => Some(number),
+            _ => None,
+        };
+        Traces {
+            interface,
+            ..self.traces.clone()
+        }
     }
 
     /// Runs `work` on the current activation in the background, in place of what ran there before.
@@ -571,83 +612,6 @@ impl Worker {
             // The worker ends only with the daemon.
             let _ = to_self.send(Request::Ended(number, Box::new(future.await)));
         })));
-    }
-
-    async fn announce(&self, ends: &ResolvedEnds, reports: &[Updown]) {
-        let Some(current) = &self.current else { return };
-        let profile = &current.profile;
-        let ipsec_milliseconds = u64::try_from(current.since.elapsed().as_millis()).unwrap_or(u64::MAX);
-        tracing::info!(ipsec_connection = %profile.id, ipsec_uuid = %self.uuid, nm_connection = %self.uuid, ipsec_milliseconds, "connection '{}' is up", profile.id);
-        // A trap has nothing but its routes; of a tunnel they say less than what follows.
-        let on_demand = profile.connection.connect_mode == ConnectMode::OnDemand;
-        let reports: Vec<Updown> = reports
-            .iter()
-            .filter(|report| on_demand || report.verb.action == Action::Up)
-            .cloned()
-            .collect();
-        let host = &self.host;
-        if let Err(error) = host.devices.mark(&self.uuid) {
-            tracing::warn!(ipsec_connection = %profile.id, ipsec_uuid = %self.uuid, nm_connection = %self.uuid, "failed to mark the device of '{}' as made for it: {error}", profile.id);
-        }
-        let wanted = ip_config::network_config(profile, ends, &reports);
-        let configuration = host.networkmanager.acceptable(&host.bus, wanted.clone()).await;
-        let routing = ip_config::Routing::new(&wanted, &configuration, &reports);
-        if let Err(error) = host.routings.put(&self.uuid, routing) {
-            tracing::error!(ipsec_connection = %profile.id, ipsec_uuid = %self.uuid, nm_connection = %self.uuid, "failed to route the traffic of '{}' into its device: {error}", profile.id);
-        }
-        current
-            .client
-            .tell_configuration(&self.uuid, &configuration)
-            .await;
-    }
-
-    /// Tells whoever listens that the connection is in another phase.
-    async fn tell_change(&self) {
-        let state = describe::state(&self.state.phase, self.profile());
-        if let Err(error) = bus::tell_change(&self.host.bus, &self.name, self.uuid.as_str(), state).await {
-            tracing::warn!(ipsec_uuid = %self.uuid, nm_connection = %self.uuid, "failed to tell of a change: {error}");
-        }
-    }
-
-    /// Says that the tunnel is down and on its way back; NetworkManager calls it `activating` meanwhile.
-    async fn tell_lost(&self) {
-        let Some(current) = &self.current else { return };
-        tracing::warn!(
-            ipsec_connection = %current.profile.id,
-            ipsec_uuid = %self.uuid,
-            nm_connection = %self.uuid,
-            "connection '{}' is down; bringing it back",
-            current.profile.id
-        );
-        self.tell_state().await;
-    }
-
-    /// Tells the client that the connection is being brought up again, unless NetworkManager is taking it down.
-    async fn tell_state(&self) {
-        if let Some(current) = &self.current
-            && !self.host.deactivations.includes(self.uuid.as_str())
-        {
-            current
-                .client
-                .tell_state(&self.uuid, ServiceState::Starting)
-                .await;
-        }
-    }
-
-    fn note(&self, reason: &Reason, what: &str) {
-        let Some(current) = &self.current else { return };
-        tracing::error!(
-            ipsec_connection = %current.profile.id,
-            ipsec_uuid = %self.uuid,
-            nm_connection = %self.uuid,
-            ipsec_reason = reason.code(),
-            "connection '{}' {what}: {reason}",
-            current.profile.id
-        );
-        let (id, uuid) = (current.profile.id.as_str(), self.uuid.as_str());
-        self.host
-            .history
-            .keep(id, uuid, reason.code(), &reason.to_string());
     }
 }
 

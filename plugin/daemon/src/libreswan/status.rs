@@ -26,6 +26,8 @@ struct KnownState {
     parent: Option<u32>,
     /// Whether it is a child SA.
     is_child: bool,
+    /// Whether it is the one that pluto uses, of several of its connection.
+    is_newest: bool,
     /// What is due to it, in so many seconds.
     due: Vec<(&'static str, u64)>,
 }
@@ -117,6 +119,7 @@ impl Status {
                 connection: name.to_owned(),
                 parent,
                 is_child,
+                is_newest: rest.split("; ").any(|part| part == "newest"),
                 due: rest.split("; ").filter_map(due).collect(),
             };
             self.states.insert(number, known);
@@ -192,6 +195,32 @@ impl Status {
             })
         });
         timers.collect()
+    }
+
+    /// What the connection `name` has beside the newest child SA of each pair of its subnets (IKEv2): the number of the older
+    /// child SA, or of its IKE SA if that is of use to nobody else.
+    pub fn surplus(&self, name: &PlutoName) -> BTreeSet<u32> {
+        let children = |of: &str| {
+            let of = of.to_owned();
+            self.states
+                .iter()
+                .filter(move |(_, state)| state.is_child && state.connection == of)
+        };
+        let older = self.states.iter().filter(|(_, state)| {
+            state.is_child
+                && !state.is_newest
+                && name.owns(&state.connection)
+                && children(&state.connection).any(|(_, other)| other.is_newest)
+        });
+        let what = older.filter_map(|(number, state)| {
+            let parent = state.parent?;
+            let is_of_use = self
+                .states
+                .iter()
+                .any(|(other, known)| other != number && known.parent == Some(parent));
+            Some(if is_of_use { *number } else { parent })
+        });
+        what.collect()
     }
 
     /// The connections with child SAs whose IKE SA is gone. libreswan 4 keeps them when it deletes the IKE SA together
@@ -316,6 +345,46 @@ mod tests {
         assert_eq!(timers("a", "0cb881c9"), ["ike #1 rekey 100", "child #2 expire 7"]);
         assert!(timers("a", "0cb881ca").is_empty());
         assert!(status.states[&3].is_child && !status.states[&1].is_child);
+    }
+
+    #[test]
+    fn of_two_calls_the_older_is_surplus() {
+        let uuid = "0cb881c9-0000-4000-8000-000000000001".parse().unwrap();
+        let name = PlutoName::new(&"a".parse().unwrap(), &uuid);
+        let ike = |number: u32| {
+            format!(
+                "#{number}: \"a-0cb881c9\":500 ESTABLISHED_IKE_SA (established IKE SA); REKEY in 9s; idle;\n"
+            )
+        };
+        let child = |number: u32, of: &str, rest: &str| {
+            format!(
+                "#{number}: \"{of}\":500 ESTABLISHED_CHILD_SA (established Child SA); REKEY in 9s; {rest}; idle;\n"
+            )
+        };
+        let surplus = |said: &[String]| {
+            let surplus = Status::read(&said.concat()).surplus(&name);
+            surplus.into_iter().collect::<Vec<_>>()
+        };
+        let twice = [
+            ike(40),
+            ike(41),
+            child(42, "a-0cb881c9", "IKE SA #40"),
+            child(43, "a-0cb881c9", "newest; eroute owner; IKE SA #41"),
+        ];
+        assert_eq!(surplus(&twice), [40]);
+        // Another connection's child SA needs the IKE SA.
+        let shared = [&twice[..], &[child(44, "theirs", "newest; IKE SA #40")]].concat();
+        assert_eq!(surplus(&shared), [42]);
+        let one_each = [
+            ike(41),
+            child(42, "a-0cb881c9/1x1", "newest; IKE SA #41"),
+            child(43, "a-0cb881c9/1x2", "newest; IKE SA #41"),
+            child(45, "theirs", "IKE SA #41"),
+            child(46, "theirs", "newest; IKE SA #41"),
+        ];
+        assert!(surplus(&one_each).is_empty());
+        // None is the newest: nothing is known.
+        assert!(surplus(&twice[..3]).is_empty());
     }
 
     #[test]

@@ -149,6 +149,19 @@ impl Libreswan {
         Ok(())
     }
 
+    /// Has pluto delete the IKE SA, with what was negotiated by it, or the child SA of this number, and tell the peer. pluto
+    /// goes on by itself when the peer does not answer soon.
+    ///
+    /// # Errors
+    /// whack could not be run.
+    pub async fn delete_state(&self, number: u32) -> Result<(), Reason> {
+        let whack = self.program("whack", SOON);
+        match whack.args(["--deletestate", &number.to_string()]).run().await {
+            Ok(_) | Err(CommandError::TimedOut { .. }) => Ok(()),
+            Err(error) => Err(local(error)),
+        }
+    }
+
     fn whack<const N: usize>(&self, arguments: [&str; N]) -> Command {
         self.program("whack", LOCAL_TIME_OUT).args(arguments)
     }
