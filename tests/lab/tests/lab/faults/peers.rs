@@ -16,7 +16,10 @@ use crate::{common, places};
 const LONG: Duration = Duration::from_secs(600);
 const REFUSES: Duration = Duration::from_secs(300);
 
-/// The peer is restarted and forgets everything; both ends call at once, which leaves one pair of SAs.
+/// How often both call at once: not every time do the calls cross.
+const CROSSINGS: usize = 3;
+
+/// The peer is restarted and forgets everything.
 pub(crate) fn peers(world: &World) -> Result<()> {
     connect(world)?;
     let right = world.right();
@@ -26,34 +29,7 @@ pub(crate) fn peers(world: &World) -> Result<()> {
     is_back(world.left()).context("the peer was restarted")?;
     eprintln!("{}: peer restarted: {}", world.image(), watch.end()?);
     common::is_encrypted(world)?;
-
-    both_at_once(world).context("both ends call at once")?;
     common::removes(world)
-}
-
-/// Both have lost what they had, and call.
-fn both_at_once(world: &World) -> Result<()> {
-    let (left, right) = (world.left(), world.right());
-    right.whack(["--name", "peer", "--delete"]).run()?;
-    restart_right(world)?;
-    peer::expect_psk(right)?;
-    left.command(["systemctl", "restart", "ipsec.service"]).run()?;
-    // It may be answered by the other's call, or not at all.
-    right
-        .whack(["--name", "peer", "--initiate"])
-        .timeout(PATIENCE)
-        .output()?;
-    is_back(left)?;
-    let mut said = String::new();
-    let one_pair = wait_until("one pair of SAs is left", PATIENCE, || {
-        said = left.security_associations()?;
-        Ok(
-            (left.spis()?.len() == 2 && right.spis()?.len() == 2 && left.spis()? == right.spis()?)
-                .then_some(()),
-        )
-    });
-    one_pair.with_context(|| said)?;
-    common::is_encrypted(world)
 }
 
 fn restart_right(world: &World) -> Result<()> {
@@ -123,7 +99,8 @@ pub(crate) fn refusal(world: &World) -> Result<()> {
 }
 
 /// Two hosts of ours, rolled out one after the other: the first is refused by a pluto that knows nothing yet. It answers the
-/// other's first call, between its own tries, and NetworkManager hears of it on both.
+/// other's first call, between its own tries, and NetworkManager hears of it on both. Then both lose what they had, and call at
+/// once, which leaves one pair of SAs.
 pub(crate) fn two_of_ours(pair: &Pair) -> Result<()> {
     let (left, right) = (pair.left(), pair.right());
     let [_, (_, guest)] = pair.guests();
@@ -169,7 +146,35 @@ pub(crate) fn two_of_ours(pair: &Pair) -> Result<()> {
         left.spis()? == right.spis()?,
         "the hosts do not have the same SAs"
     );
+    is_encrypted(pair)?;
+    for _ in 0..CROSSINGS {
+        both_at_once(pair).context("both ends call at once")?;
+    }
+    Ok(())
+}
+
+/// Both plutos are restarted at the same moment.
+fn both_at_once(pair: &Pair) -> Result<()> {
+    let (left, right) = (pair.left(), pair.right());
+    let before = left.spis()?;
+    for host in [left, right] {
+        host.command(["systemctl", "restart", "--no-block", "ipsec.service"])
+            .run()?;
+    }
+    let mut said = String::new();
+    let one_pair = wait_until("one pair of SAs is left", PATIENCE, || {
+        let (ours, theirs) = (left.spis()?, right.spis()?);
+        said = format!("left has {ours:?}, right has {theirs:?}");
+        // Where calls have crossed, a second pair is there for seconds.
+        Ok((ours.len() == 2 && ours == theirs && ours != before).then_some(()))
+    });
+    one_pair.with_context(|| said)?;
+    is_back(left)?;
+    is_encrypted(pair)
+}
+
+fn is_encrypted(pair: &Pair) -> Result<()> {
     let capture = pair.capture()?;
-    left.ping(RIGHT_V4)?;
+    pair.left().ping(RIGHT_V4)?;
     capture.stop()?.ensure_encrypted((LEFT_V4, RIGHT_V4))
 }
