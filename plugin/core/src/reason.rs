@@ -280,7 +280,30 @@ impl Reason {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
+
+    /// The code of profiles that are refused before there is a [`Reason`].
+    const INVALID_PROFILE: &str = "invalid-profile";
+
+    #[test]
+    fn every_code_has_an_entry_in_the_documentation() {
+        let (_, code) = include_str!("reason.rs").split_once("pub fn code(").unwrap();
+        let (code, _) = code.split_once("pub fn ").unwrap();
+        let codes = code
+            .split("=> \"")
+            .skip(1)
+            .map(|rest| rest.split('"').next().unwrap());
+        let codes: BTreeSet<&str> = codes.chain([INVALID_PROFILE]).collect();
+        let page = include_str!("../../../docs/troubleshooting.md");
+        let headings = page
+            .lines()
+            .filter_map(|line| line.strip_prefix("### `")?.strip_suffix('`'));
+        let headings: Vec<&str> = headings.collect();
+        assert_eq!(headings.iter().copied().collect::<BTreeSet<_>>(), codes);
+        assert_eq!(headings.len(), codes.len(), "an entry is there twice");
+    }
 
     #[test]
     fn another_secret_mends_what_is_about_secrets() {

@@ -67,7 +67,49 @@ impl Document {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+    use std::path::{Path, PathBuf};
+
     use super::Document;
+    use crate::host;
+
+    fn files(dir: &Path, extension: &str) -> Vec<PathBuf> {
+        let mut found = Vec::new();
+        for entry in fs::read_dir(dir).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                found.extend(files(&path, extension));
+            } else if path.extension().is_some_and(|end| end == extension) {
+                found.push(path);
+            }
+        }
+        found
+    }
+
+    /// A story that nobody tells is unused code, which is a fault of its own.
+    #[test]
+    fn every_example_is_applied_by_a_story() {
+        let own = host::workspace_dir().join("tests/lab");
+        let mut stories: String = files(&own.join("tests/lab"), "rs")
+            .iter()
+            .map(|path| fs::read_to_string(path).unwrap())
+            .collect();
+        stories.push_str(&fs::read_to_string(own.join("src/peer.rs")).unwrap());
+        stories.retain(|character| !character.is_whitespace());
+        let examples = files(&host::workspace_dir().join("policy-examples"), "yaml");
+        assert!(!examples.is_empty());
+        for example in examples {
+            let name = example.file_stem().unwrap().to_str().unwrap();
+            let applied = [
+                format!("Document::example(\"{name}\""),
+                format!("peer::policy(\"{name}\""),
+            ];
+            assert!(
+                applied.iter().any(|call| stories.contains(call)),
+                "no story applies {name}.yaml"
+            );
+        }
+    }
 
     #[test]
     fn a_policy_is_reduced_to_its_desired_state() {

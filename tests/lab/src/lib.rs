@@ -5,6 +5,7 @@
 
 pub mod agent;
 pub mod artefacts;
+pub mod commands;
 pub mod crowd;
 pub mod document;
 pub mod host;

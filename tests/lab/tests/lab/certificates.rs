@@ -23,7 +23,7 @@ const PKI_DIR: &str = "/etc/lab-pki";
 const NSS: &str = "sql:/var/lib/ipsec/nss";
 
 /// Empties left's database of the certificates that every world begins with.
-fn forget_certificates(left: Host<'_>) -> Result<()> {
+pub(crate) fn forget_certificates(left: Host<'_>) -> Result<()> {
     let script = format!("certutil -F -d {NSS} -n left_server && certutil -D -d {NSS} -n 'Lab CA'");
     left.shell(&script).run().context("emptying the database")?;
     ensure!(listed(left)?.is_empty(), "the database is not empty");

@@ -19,6 +19,11 @@ pub(crate) fn removes(world: &World) -> Result<()> {
 
 /// Neither left's kernel, nor NetworkManager, nor pluto knows of the connection.
 pub(crate) fn leaves_no_trace(world: &World) -> Result<()> {
+    leaves_no_trace_of(world, &[INTERFACE])
+}
+
+/// The same of connections with other names.
+pub(crate) fn leaves_no_trace_of(world: &World, names: &[&str]) -> Result<()> {
     let left = world.left();
     left.await_empty_kernel()?;
     let profiles = left
@@ -29,10 +34,9 @@ pub(crate) fn leaves_no_trace(world: &World) -> Result<()> {
         "NetworkManager still has a VPN profile:\n{profiles}"
     );
     let status = left.whack(["--status"]).run()?;
-    ensure!(
-        !status.contains(INTERFACE),
-        "pluto still knows of {INTERFACE}:\n{status}"
-    );
+    for name in names {
+        ensure!(!status.contains(name), "pluto still knows of {name}:\n{status}");
+    }
     Ok(())
 }
 

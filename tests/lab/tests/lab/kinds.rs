@@ -9,7 +9,7 @@ mod subnets;
 pub(crate) use devices::devices;
 pub(crate) use ikev1::ikev1;
 pub(crate) use keys::{further_keys, raw_keys};
-pub(crate) use paths::{nat, on_demand};
+pub(crate) use paths::{TRANSLATION_SCRIPT, nat, on_demand};
 pub(crate) use subnets::subnets;
 
 use std::time::Duration;
@@ -34,7 +34,7 @@ const NEGOTIATION: Duration = Duration::from_secs(60);
 const OFFICE: &str = "office";
 
 /// A subnet behind left: one host in a namespace of its own, with two IPv4 addresses and an IPv6 address.
-const OFFICE_SCRIPT: &str = "
+pub(crate) const OFFICE_SCRIPT: &str = "
 ip netns add office
 ip link add office0 type veth peer name eth0 netns office
 ip address add 10.1.0.1/24 dev office0
@@ -171,7 +171,7 @@ fn routes(world: &World) -> Result<String> {
 }
 
 /// Three answered pings from an address of left or of the host behind it.
-fn ping(world: &World, source: &str, destination: &str) -> Result<()> {
+pub(crate) fn ping(world: &World, source: &str, destination: &str) -> Result<()> {
     // With a deadline ping waits for as many answers as were asked for, however late a busy guest sends them.
     let options = [
         "-n",

@@ -5,7 +5,9 @@ mod assigned;
 mod bare;
 mod certificates;
 mod common;
+mod docs;
 mod endurance;
+mod examples;
 mod failing;
 mod families;
 mod faults;
@@ -113,6 +115,9 @@ const STORIES: &[Story] = &[
     Story::of_product("policies::tunnel", policies::tunnel),
     Story::of_product("policies::psk", policies::psk).only(Image::Trixie),
     Story::of_product("policies::e2e_host_to_host", policies::e2e_host_to_host).only(Image::Bookworm),
+    Story::of_product("docs::commands", docs::commands).only(Image::Trixie),
+    Story::of_product("examples::tunnels", examples::tunnels).only(Image::Trixie),
+    Story::of_product("examples::peers", examples::peers).only(Image::Bookworm),
     Story::of_product("apply::policies", apply::policies).only(Image::Trixie),
     Story::of_product("apply::identical", apply::identical).only(Image::Bookworm),
     Story::of_product("apply::mixed", apply::mixed).only(Image::Trixie),

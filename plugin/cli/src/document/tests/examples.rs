@@ -37,13 +37,18 @@ fn every_example_is_read() {
     for path in examples() {
         let text = fs::read_to_string(&path).unwrap();
         let document = one(&filled_in(&text));
-        let [interface] = document.state.ipsec.as_slice() else {
-            panic!("{path:?}: {document:?}");
-        };
+        let interfaces = &document.state.ipsec;
+        assert_eq!(
+            interfaces.len(),
+            text.matches("type: ipsec").count(),
+            "{path:?}: {document:?}"
+        );
         assert_eq!(document.state.other, None, "{path:?}");
         let is_removal = path.ends_with("remove.yaml");
-        assert_eq!(interface.state == InterfaceState::Absent, is_removal, "{path:?}");
-        assert_eq!(interface.libreswan.is_none(), is_removal, "{path:?}");
+        for interface in interfaces {
+            assert_eq!(interface.state == InterfaceState::Absent, is_removal, "{path:?}");
+            assert_eq!(interface.libreswan.is_none(), is_removal, "{path:?}");
+        }
         assert_eq!(
             document.selector.len(),
             usize::from(text.contains("nodeSelector")),
@@ -51,7 +56,7 @@ fn every_example_is_read() {
         );
         count += 1;
     }
-    assert!(count >= 6);
+    assert!(count >= 13, "{count}");
 }
 
 #[test]

@@ -12,8 +12,21 @@ use crate::{
 /// Keys and values.
 type Texts = HashMap<String, String>;
 
-/// The `libreswan` section of a document in policy-examples/, as nmstate writes it into `vpn.data` and `vpn.secrets`.
-fn read_policy(text: &str) -> Option<(Texts, Texts)> {
+/// The `libreswan` sections of a document in policy-examples/, each as nmstate writes it into `vpn.data` and `vpn.secrets`.
+fn read_policy(text: &str) -> Vec<(Texts, Texts)> {
+    let mut sections = Vec::new();
+    let mut lines = text.lines().peekable();
+    while let Some(line) = lines.next() {
+        if line.trim() == "libreswan:" {
+            let within = indentation(line);
+            let section = std::iter::from_fn(|| lines.next_if(|line| indentation(line) > within));
+            sections.push(read_section(section));
+        }
+    }
+    sections
+}
+
+fn read_section<'a>(lines: impl Iterator<Item = &'a str>) -> (Texts, Texts) {
     let placeholders = [
         ("<cluster_node>", "node1.example.org"),
         ("<external_host>", "hostb.example.org"),
@@ -21,11 +34,9 @@ fn read_policy(text: &str) -> Option<(Texts, Texts)> {
         ("<node_address>", "192.0.2.251"),
         ("<peer_address>", "192.0.2.252"),
     ];
-    let mut lines = text.lines().skip_while(|line| line.trim() != "libreswan:");
-    let indentation = indentation(lines.next()?);
     let (mut data, mut secrets) = (Texts::new(), Texts::new());
-    for line in lines.take_while(|line| self::indentation(line) > indentation) {
-        let (key, value) = line.trim().split_once(": ")?;
+    for line in lines {
+        let (key, value) = line.trim().split_once(": ").unwrap();
         let mut value = value.trim_matches(['\'', '"']).to_owned();
         for (placeholder, filled_in) in placeholders {
             value = value.replace(placeholder, filled_in);
@@ -36,7 +47,7 @@ fn read_policy(text: &str) -> Option<(Texts, Texts)> {
             _ => data.insert(key.to_owned(), value),
         };
     }
-    Some((data, secrets))
+    (data, secrets)
 }
 
 fn indentation(line: &str) -> usize {
@@ -122,9 +133,17 @@ fn every_shipped_policy_is_rendered_as_recorded() {
     );
     assert!(!policies.is_empty());
     for (name, text) in policies {
-        match read_policy(&text) {
-            Some((data, secrets)) => check_golden(&format!("policy-{name}"), &data, &secrets),
-            None => assert!(text.contains("state: absent"), "{name} has no libreswan section"),
+        let sections = read_policy(&text);
+        assert!(
+            !sections.is_empty() || text.contains("state: absent"),
+            "{name} has no libreswan section"
+        );
+        for ((data, secrets), number) in sections.iter().zip(1..) {
+            let golden = match sections.len() {
+                1 => format!("policy-{name}"),
+                _ => format!("policy-{name}-{number}"),
+            };
+            check_golden(&golden, data, secrets);
         }
     }
 }

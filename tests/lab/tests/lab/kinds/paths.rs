@@ -9,7 +9,7 @@ use super::{Kind, carries, made_of, ping, told_of};
 
 /// Puts a router that translates addresses between left and the bridge: it answers for right, and right sees
 /// it in left's place, as 192.0.2.253.
-const TRANSLATION_SCRIPT: &str = "
+pub(crate) const TRANSLATION_SCRIPT: &str = "
 ip -n wire link set left0 nomaster
 ip -n wire address add 192.0.2.253/24 dev br0
 ip -n wire route add 192.0.2.251/32 dev left0
