@@ -25,7 +25,7 @@ mod time;
 
 use std::{ffi::OsString, path::Path, process::ExitCode, time::Duration};
 
-use clap::Parser;
+use clap::{CommandFactory, Parser};
 
 pub use args::Show;
 use args::{Args, Command, UPSTREAM_VERSION};
@@ -52,6 +52,11 @@ pub fn arguments(arguments: impl IntoIterator<Item = OsString>) -> Option<Vec<Os
         }
         _ => None,
     }
+}
+
+/// The definition of the command line, for those who describe it.
+pub fn command() -> clap::Command {
+    Args::command()
 }
 
 /// Does what the arguments say.
