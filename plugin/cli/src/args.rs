@@ -210,9 +210,9 @@ pub struct Import {
 /// A side of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Side {
-    /// `left`, as in documents and profiles
+    /// 'left', as in documents and profiles
     Left,
-    /// `right`; left and right change places
+    /// 'right'; left and right change places
     Right,
 }
 

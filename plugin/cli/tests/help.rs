@@ -1,4 +1,5 @@
 //! What `-h` and `--help` print: it fits a screen, and the commands that it shows are commands.
+#![allow(clippy::unwrap_used)]
 
 use clap::{Command, CommandFactory, error::ErrorKind};
 use nmstate_ipsec::{args::Args, nmstatectl};

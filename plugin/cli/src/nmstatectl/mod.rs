@@ -21,7 +21,7 @@ mod refusal;
 mod service;
 mod show;
 mod sorted;
-mod time;
+pub mod time;
 
 use std::{ffi::OsString, path::Path, process::ExitCode, time::Duration};
 

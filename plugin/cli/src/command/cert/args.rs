@@ -58,7 +58,7 @@ pub struct Import {
     /// What it is called (leftcert) [default: the file's name, no ending]
     #[arg(long, value_name = "NAME")]
     pub nickname: Option<String>,
-    /// File with the password, or '-' [default: see below]
+    /// File with the password, or '-' [default: NICKNAME_password]
     #[arg(long, value_name = "FILE")]
     pub password_file: Option<PathBuf>,
     /// Which database.

@@ -41,7 +41,7 @@ pub struct MachineConfig {
     /// What it is called (leftcert) [default: the file's name, no ending]
     #[arg(long, value_name = "NAME")]
     pub nickname: Option<String>,
-    /// File with the bundle's password, or '-' [default: see below]
+    /// File with the bundle's password, or '-' [default: NICKNAME_password]
     #[arg(long, value_name = "FILE")]
     pub password_file: Option<PathBuf>,
     /// For nodes without our package: bring a script and its unit along
