@@ -5,11 +5,12 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand, ValueEnum};
 use nmstate_ipsec_core::connection::Subnet;
 
+use crate::help;
 pub use crate::nmstatectl::Show;
 
 /// IPsec connections as policies declare them.
 #[derive(Debug, Parser)]
-#[command(name = "nmstate-ipsec", version, about)]
+#[command(name = "nmstate-ipsec", version, about, after_help = help::TOP)]
 pub struct Args {
     /// What is to be done.
     #[command(subcommand)]
@@ -20,35 +21,40 @@ pub struct Args {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Make this host as documents declare it, all of a document or nothing of it
+    #[command(after_help = help::APPLY)]
     Apply(Apply),
     /// Show what apply would change
+    #[command(after_help = help::DIFF)]
     Diff(Diff),
     /// Turn the conn sections of an ipsec.conf into a document or a profile
+    #[command(after_help = help::IMPORT)]
     Import(Import),
-    /// Turn a profile of NetworkManager, or the IPsec interfaces of a document, into conn sections of an ipsec.conf
-    ///
-    /// No secret is written.
+    /// Turn a profile, or a document's IPsec interfaces, into conn sections of an ipsec.conf
+    #[command(after_help = help::EXPORT)]
     Export(Export),
     /// Look for faults in documents, without a host
-    ///
-    /// Each finding is a line: file, line, column, severity, code and text. The exit status says the worst of them: 0 if
-    /// there is none, or none worse than an info; 1 if the worst is a warning; 2 if it is an error.
+    #[command(after_help = help::CHECK)]
     Check(Check),
     /// Show the state of the network, as nmstatectl does
+    #[command(after_help = help::SHOW)]
     Show(Show),
     /// Show what connections are doing
+    #[command(after_help = help::STATUS)]
     Status(Status),
     /// Bring connections up, now and after every boot
+    #[command(after_help = help::UP)]
     Up(Connections),
     /// Take connections down, and keep them down, also after a boot
+    #[command(after_help = help::DOWN)]
     Down(Connections),
     /// Wait until every connection is up that is to be up
-    ///
-    /// Those that only a person can help are not waited for. The exit status is 1 if some are not up by then.
+    #[command(after_help = help::WAIT_ONLINE)]
     WaitOnline(WaitOnline),
-    /// Hold back what a connection encrypts whenever it would leave in clear, or tell whether that is so
+    /// Hold back what a connection encrypts whenever it would leave in clear
+    #[command(after_help = help::GUARD)]
     Guard(Guard),
     /// Bring certificates into libreswan's database, look at them, take them out
+    #[command(after_help = help::CERT)]
     Cert(crate::command::cert::Cert),
     /// Write what brings certificates to the nodes of a cluster
     Render(crate::command::render::Render),
@@ -64,8 +70,8 @@ pub struct Documents {
     /// Files with policies or desired state, in YAML or JSON; '-' is standard input
     #[arg(required = true, value_name = "FILE")]
     pub files: Vec<PathBuf>,
-    /// Labels of this host beside those in /etc/nmstate-ipsec/node-labels, for a policy's nodeSelector
-    #[arg(long, value_name = "KEY=VALUE,...")]
+    /// Labels of this host, beside those in /etc/nmstate-ipsec/node-labels
+    #[arg(long, value_name = "K=V,...")]
     pub node_labels: Option<String>,
     /// What kubernetes.io/hostname is, if not the host's name
     #[arg(long, value_name = "NAME")]
@@ -81,16 +87,16 @@ pub struct Apply {
     /// Do not check afterwards that everything is as declared
     #[arg(short, long)]
     pub no_verify: bool,
-    /// Leave it to 'commit' or 'rollback'; undone at the time-out without either
+    /// Leave it to 'commit' or 'rollback'; undone if neither is in time
     #[arg(long)]
     pub no_commit: bool,
     /// Until everything is undone that was not committed
     #[arg(long, value_name = "SECONDS", default_value_t = 60)]
     pub timeout: u32,
-    /// Wait no longer than this for a peer to answer [default: as the profile says, vpn.timeout]
+    /// Longest wait for a peer [default: vpn.timeout of the profile]
     #[arg(long, value_name = "SECONDS", default_value_t = 0, hide_default_value = true)]
     pub wait: u32,
-    /// Take a peer that does not answer for a failure; else it is tried further
+    /// Take a peer that does not answer for a failure, not for one to try on
     #[arg(long)]
     pub require_established: bool,
     /// Show what would change, and change nothing
@@ -121,7 +127,7 @@ pub struct Diff {
 /// Whose state is to be shown.
 #[derive(Debug, clap::Args)]
 pub struct Status {
-    /// The interface; all that were asked for since nmstate-ipsecd was started without
+    /// The interface; without, all that somebody wanted up since nmstate-ipsecd was started
     pub name: Option<String>,
     /// Show it again whenever something changes, until interrupted
     #[arg(short, long)]
@@ -137,7 +143,7 @@ pub struct Connections {
     /// Interfaces, as their profiles are called
     #[arg(required = true, value_name = "NAME")]
     pub names: Vec<String>,
-    /// Wait no longer than this for a peer to answer [default: as the profile says, vpn.timeout]
+    /// Longest wait for a peer [default: vpn.timeout of the profile]
     #[arg(long, value_name = "SECONDS", default_value_t = 0, hide_default_value = true)]
     pub wait: u32,
     /// Say what was done in JSON
@@ -161,7 +167,7 @@ pub struct WaitOnline {
 pub struct Guard {
     /// Name or UUID of the connection
     pub name: String,
-    /// Set the guard, or take it away; without, tell whether the connection is to be guarded
+    /// Set the guard, or take it away; without, tell
     #[arg(value_enum)]
     pub switch: Option<Switch>,
     /// For programs
@@ -190,13 +196,13 @@ pub struct Import {
     /// Write a profile of NetworkManager (a keyfile)
     #[arg(long, conflicts_with = "policy")]
     pub profile: bool,
-    /// Put all connections into one policy of this name; else each has one called after it
+    /// Put all into one policy of this name; else each has one called after it
     #[arg(long, requires = "policy")]
     pub name: Option<String>,
     /// Import the connection of this name only
     #[arg(long, value_name = "NAME")]
     pub conn: Option<String>,
-    /// Which side of the connections this host is
+    /// Which side this host is
     #[arg(long, value_enum, default_value_t = Side::Left)]
     pub local: Side,
 }
@@ -204,16 +210,16 @@ pub struct Import {
 /// A side of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Side {
-    /// `left`, as in documents and profiles
+    /// 'left', as in documents and profiles
     Left,
-    /// `right`; left and right change places
+    /// 'right'; left and right change places
     Right,
 }
 
 /// What is exported.
 #[derive(Debug, clap::Args)]
 pub struct Export {
-    /// Name of a profile of this host; or a file with policies or desired state, '-' being standard input
+    /// A profile of this host, or a file with policies or desired state, or '-'
     #[arg(value_name = "NAME|FILE.yaml")]
     pub source: PathBuf,
     /// The interface of the file; all of type 'ipsec' without
@@ -224,13 +230,13 @@ pub struct Export {
 /// What is to be looked at.
 #[derive(Debug, clap::Args)]
 pub struct Check {
-    /// Files with policies or desired state, in YAML or JSON, or configurations (FILE.conf); '-' is standard input
+    /// Policies or desired state (YAML or JSON), or FILE.conf; '-' is standard input
     #[arg(required = true, value_name = "FILE")]
     pub files: Vec<PathBuf>,
-    /// Where certificates are looked for, as NICKNAME.p12 or .pem [default: beside each document]
+    /// Where NICKNAME.p12 or .pem is looked for [default: beside a document]
     #[arg(long, value_name = "DIR")]
     pub certs: Option<PathBuf>,
-    /// A network in which a cluster has its pods, or the tunnels between them: no connection should take their traffic
+    /// Network of a cluster's pods or tunnels, which no connection should take
     #[arg(long, value_name = "CIDR")]
     pub pod_network: Vec<Subnet>,
     /// For programs: one object with a list of findings and their numbers

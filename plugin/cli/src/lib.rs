@@ -9,6 +9,7 @@ mod daemon;
 mod declarations;
 mod difference;
 pub mod document;
+mod help;
 pub mod ipsec_conf;
 mod networkmanager;
 pub mod nmstatectl;

@@ -9,7 +9,7 @@ pub(crate) const UPSTREAM_VERSION: &str = "2.2.62";
 
 /// Declares the network of a host, connections of IPsec with all their keys included.
 #[derive(Debug, Parser)]
-#[command(name = "nmstatectl", version = UPSTREAM_VERSION, about)]
+#[command(name = "nmstatectl", version = UPSTREAM_VERSION)]
 pub(crate) struct Args {
     /// Log more; twice for the programs that are used as well
     #[arg(short, action = ArgAction::Count, global = true)]

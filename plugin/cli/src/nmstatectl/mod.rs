@@ -21,11 +21,11 @@ mod refusal;
 mod service;
 mod show;
 mod sorted;
-mod time;
+pub mod time;
 
 use std::{ffi::OsString, path::Path, process::ExitCode, time::Duration};
 
-use clap::Parser;
+use clap::{CommandFactory, Parser};
 
 pub use args::Show;
 use args::{Args, Command, UPSTREAM_VERSION};
@@ -52,6 +52,11 @@ pub fn arguments(arguments: impl IntoIterator<Item = OsString>) -> Option<Vec<Os
         }
         _ => None,
     }
+}
+
+/// The definition of the command line, for those who describe it.
+pub fn command() -> clap::Command {
+    Args::command()
 }
 
 /// Does what the arguments say.

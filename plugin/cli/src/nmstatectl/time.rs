@@ -8,7 +8,8 @@ pub(super) fn now() -> String {
     text(since.as_secs())
 }
 
-fn text(seconds: u64) -> String {
+/// So many seconds after 1970, in UTC.
+pub fn text(seconds: u64) -> String {
     let (days, of_day) = (seconds / 86_400, seconds % 86_400);
     let (year, month, day) = date(days);
     format!(

@@ -6,9 +6,11 @@ pub mod value;
 
 mod check;
 mod defaults;
+mod documented;
 mod suggest;
 mod table;
 
+pub use documented::{Documented, FilledIn, Missing, documented};
 pub use suggest::nearest_of;
 pub use table::{Connection, KEYS, Key, Rendering, Setting};
 pub use value::{

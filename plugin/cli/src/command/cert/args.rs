@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::Subcommand;
 
+use crate::help;
+
 /// What is to be done with certificates.
 #[derive(Debug, clap::Args)]
 pub struct Cert {
@@ -16,16 +18,20 @@ pub struct Cert {
 #[derive(Debug, Subcommand)]
 pub enum CertCommand {
     /// Import certificates with their keys, judged before the database is touched
+    #[command(after_help = help::CERT_IMPORT)]
     Import(Import),
     /// Show what is in the database, and who uses it
     List(List),
     /// Look for faults of the certificates that have their keys in the database, or of one
+    #[command(after_help = help::CERT_VERIFY)]
     Verify(Verify),
     /// Take a certificate and its key out of the database
     Remove(Remove),
     /// Write a certificate, its key and its authorities into a PKCS#12 file
+    #[command(after_help = help::CERT_EXPORT)]
     Export(Export),
     /// Make a PKCS#12 file of a certificate, its key and its authorities in PEM
+    #[command(after_help = help::CERT_BUNDLE)]
     Bundle(Bundle),
 }
 
@@ -43,16 +49,16 @@ pub struct Import {
     /// PKCS#12, or PEM with certificate, key and chain
     #[arg(required = true, value_name = "BUNDLE")]
     pub bundles: Vec<PathBuf>,
-    /// Authority to trust, in PEM or DER; without any those that the bundle brings
+    /// Authority to trust, in PEM or DER [default: what the bundle brings]
     #[arg(long, value_name = "FILE")]
     pub ca: Vec<PathBuf>,
     /// The key, if the bundle is PEM and lacks it
     #[arg(long, value_name = "FILE")]
     pub key: Option<PathBuf>,
-    /// What it is to be called (leftcert) [default: the file's name without its ending]
+    /// What it is called (leftcert) [default: the file's name, no ending]
     #[arg(long, value_name = "NAME")]
     pub nickname: Option<String>,
-    /// File with the bundle's password; '-' is standard input [default: NICKNAME_password in /run/secrets or beside the bundle]
+    /// File with the password, or '-' [default: NICKNAME_password]
     #[arg(long, value_name = "FILE")]
     pub password_file: Option<PathBuf>,
     /// Which database.
@@ -117,7 +123,7 @@ pub struct Export {
     /// The file to be made, which must not be there
     #[arg(short, long, value_name = "FILE")]
     pub output: PathBuf,
-    /// File with the password that the bundle is to have; '-' is standard input
+    /// File with the password of the bundle; '-' is standard input
     #[arg(long, value_name = "FILE")]
     pub password_file: PathBuf,
     /// Which database.
@@ -134,16 +140,16 @@ pub struct Bundle {
     /// Its key in PEM
     #[arg(long, value_name = "FILE")]
     pub key: PathBuf,
-    /// File with the password that the key has; '-' is standard input
+    /// File with the password of the key; '-' is standard input
     #[arg(long, value_name = "FILE")]
     pub key_password_file: Option<PathBuf>,
     /// Authority that goes along, in PEM or DER
     #[arg(long, value_name = "FILE")]
     pub ca: Vec<PathBuf>,
-    /// The file to be made, which must not be there; its name without its ending becomes the nickname
+    /// The file to be made, which must not be there
     #[arg(short, long, value_name = "FILE")]
     pub output: PathBuf,
-    /// File with the password that the bundle is to have; '-' is standard input [default: an empty one]
+    /// File with the password of the bundle, or '-' [default: empty]
     #[arg(long, value_name = "FILE")]
     pub password_file: Option<PathBuf>,
 }

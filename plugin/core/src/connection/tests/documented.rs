@@ -3,7 +3,6 @@
 use std::{fs, path::Path};
 
 use super::*;
-use crate::profile::InvalidProfile;
 
 const HEAD: &str = "\
 # Keys of a profile
@@ -17,37 +16,34 @@ This page is written by a test: `UPDATE_GOLDEN=1 cargo test -p nmstate-ipsec-cor
 
 | key | meaning | values | example |
 |---|---|---|---|
-| `left` | This host's address: `%defaultroute` if it is not given. | an address, a host name, `%interface` or `%defaultroute` | `192.0.2.251` |
-| `right` | The peer; required. | an address, a host name or `%any` | `host.example.org` |
-| `nm-auto-defaults` | Whether what existing profiles expect is filled in; `yes` if it is not given. | yes or no | `no` |
-| `nm-connect-mode` | Whether activation negotiates at once or when there is traffic; `up` if it is not given. | up or ondemand | `ondemand` |
 ";
 
-/// What a key accepts, in the words in which anything else is refused.
-fn accepted(key: &Key) -> &'static str {
-    let (left, right) = (HostAddress::DefaultRoute, HostAddress::Any);
-    match Connection::between(left, right).set(key.name, "\n") {
-        Err(InvalidProfile::Value { expected, .. }) => expected,
-        other => panic!("{} takes a line feed: {other:?}", key.name),
-    }
+/// Examples of the keys that are not in the table.
+const HEAD_EXAMPLES: [(&str, &str); 4] = [
+    ("left", "192.0.2.251"),
+    ("right", "host.example.org"),
+    ("nm-auto-defaults", "no"),
+    ("nm-connect-mode", "ondemand"),
+];
+
+fn example(key: &str) -> &'static str {
+    let of_table = EXAMPLES.iter().map(|(key, _, example, _)| (*key, *example));
+    let mut all = of_table.chain(HEAD_EXAMPLES);
+    all.find(|(name, _)| *name == key).unwrap().1
 }
 
 #[test]
 fn every_key_is_documented() {
     let mut page = HEAD.to_owned();
-    for key in KEYS {
-        let (_, _, example, _) = EXAMPLES.iter().find(|example| example.0 == key.name).unwrap();
+    for key in documented() {
         let alias = key.alias.map(|alias| format!(", `{alias}`")).unwrap_or_default();
-        let use_of = if key.rendering == Rendering::Never {
-            " Not libreswan's."
-        } else {
-            ""
-        };
+        let is_ours = !key.is_libreswans && !key.name.starts_with("nm-");
+        let use_of = if is_ours { " Not libreswan's." } else { "" };
         let columns = [
             format!("`{}`{alias}", key.name),
             format!("{}{use_of}", key.meaning),
-            accepted(key).to_owned(),
-            format!("`{example}`"),
+            key.accepted.to_owned(),
+            format!("`{}`", example(key.name)),
         ];
         page.push_str(&format!("| {} |\n", columns.join(" | ").replace('\n', " ")));
     }
@@ -60,4 +56,56 @@ fn every_key_is_documented() {
         written == page,
         "docs/keys.md differs; UPDATE_GOLDEN=1 writes it anew"
     );
+}
+
+#[test]
+fn what_is_documented_is_all_there_is() {
+    let mut names: Vec<_> = documented()
+        .into_iter()
+        .flat_map(|key| [Some(key.name), key.alias])
+        .flatten()
+        .collect();
+    let mut known: Vec<_> = key_names().collect();
+    names.sort_unstable();
+    known.sort_unstable();
+    assert_eq!(names, known);
+    for key in documented() {
+        assert!(!key.accepted.is_empty(), "{} takes a line feed", key.name);
+    }
+}
+
+#[test]
+fn what_is_filled_in_is_told_with_the_words_for_when() {
+    let all = documented();
+    let told = |name: &str| {
+        let key = all.iter().find(|key| key.name == name).unwrap();
+        let Missing::FilledIn(values) = &key.default else {
+            return "refused".to_owned();
+        };
+        let texts = values.iter().map(|one| format!("{} {}", one.value, one.to));
+        texts.collect::<Vec<_>>().join("; ").trim_end().to_owned()
+    };
+    for (key, expected) in [
+        ("left", "%defaultroute"),
+        ("right", "refused"),
+        ("ikev2", "never"),
+        ("leftid", ""),
+        ("leftrsasigkey", "%cert with `leftcert`"),
+        ("rightrsasigkey", "%cert with `leftcert` or `rightcert`"),
+        ("leftmodecfgclient", "yes for tunnels"),
+        ("rightsubnet", "0.0.0.0/0 or ::/0 for tunnels"),
+        ("authby", "secret with neither `leftcert` nor raw keys"),
+        ("dpddelay", "30s with IKEv2"),
+        ("esp", "aes256-sha1 with IKEv1 and `leftid`"),
+    ] {
+        assert_eq!(told(key), expected, "{key}");
+    }
+    for key in &all {
+        assert!(
+            !told(key.name).contains("sometimes"),
+            "{}: {}",
+            key.name,
+            told(key.name)
+        );
+    }
 }
