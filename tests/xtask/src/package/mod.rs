@@ -3,6 +3,10 @@
 mod deb;
 mod rpm;
 mod source;
+#[cfg(test)]
+mod tests;
+mod twice;
+mod verify;
 
 use std::env;
 use std::fs;
@@ -13,7 +17,9 @@ use anyhow::{Context, Result, bail};
 use clap::Args;
 use lab::{host, setup};
 
+use crate::tally::Tally;
 use source::Source;
+use verify::Kind;
 
 /// What is packaged, as the names of archives and files have it.
 const NAME: &str = "nmstate-ipsec";
@@ -40,16 +46,42 @@ pub(crate) struct What {
     /// Run the tests that a distribution's build runs; they are those of `cargo xtask test`
     #[arg(long)]
     check: bool,
+    /// Lint the packages and compare them with packaging/golden, and install and remove them on a copy of this host
+    #[arg(long)]
+    verify: bool,
+    /// Build everything a second time elsewhere and compare the bytes
+    #[arg(long)]
+    twice: bool,
 }
 
 pub(crate) fn run(what: &What) -> Result<ExitCode> {
+    let (rpm, deb) = (!what.deb, !what.rpm);
     setup::ensure_native()?;
     setup::ensure_packages("packaging", &TOOLS)?;
     let workshop = Workshop::new(host::target_dir().join("package"), what.check)?;
-    for made in workshop.build(!what.deb, !what.rpm)? {
+    for made in workshop.build(rpm, deb)? {
         println!("{}", made.display());
     }
-    Ok(ExitCode::SUCCESS)
+    let mut tally = Tally::default();
+    if what.verify {
+        for (_, kind) in [(rpm, Kind::Rpm), (deb, Kind::Deb)]
+            .iter()
+            .filter(|(wanted, _)| *wanted)
+        {
+            tally.add(verify::verify(&workshop, *kind)?);
+        }
+    }
+    if what.twice {
+        tally.add(twice::compare(&workshop, rpm, deb)?);
+    }
+    if what.verify || what.twice {
+        println!("{tally}");
+    }
+    Ok(if tally.failed == 0 {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
 }
 
 /// The directories in which packages are made.
@@ -76,6 +108,7 @@ impl Workshop {
             );
         }
         let source = Source::make(&self.dir("sources")?)?;
+        self.forget_other_source(&source)?;
         let mut made = Vec::new();
         if rpm {
             made.extend(rpm::build(self, &source)?);
@@ -91,6 +124,25 @@ impl Workshop {
         let dir = self.results.join("build").join(name);
         fs::create_dir_all(&dir).with_context(|| format!("making {}", dir.display()))?;
         Ok(dir)
+    }
+
+    /// Has our crates compiled anew unless the last build was of the same source. cargo goes by the time of files, and in an
+    /// archive that is the commit's: an older commit would be taken for the one that was built.
+    fn forget_other_source(&self, source: &Source) -> Result<()> {
+        let cargo = self.dir("cargo")?;
+        let last = cargo.join("last-source.tar.gz");
+        let archive = fs::read(&source.tracked).context("reading the source's archive")?;
+        if fs::read(&last).is_ok_and(|known| known == archive) {
+            return Ok(());
+        }
+        for entry in fs::read_dir(self.dir("cargo/release/.fingerprint")?)?.flatten() {
+            let name = entry.file_name();
+            let name = name.to_string_lossy();
+            if name.starts_with("nmstate-ipsec") || name.starts_with("nm-libreswan") {
+                fs::remove_dir_all(entry.path()).with_context(|| format!("forgetting {name}"))?;
+            }
+        }
+        fs::write(&last, archive).context("noting what is built")
     }
 
     /// The directory in which sources are unpacked. It is the same for all kinds of packages, so that the second finds
@@ -149,6 +201,19 @@ fn files_ending(dir: &Path, ending: &str) -> Result<Vec<PathBuf>> {
         .collect();
     files.sort();
     Ok(files)
+}
+
+/// The one directory in a directory.
+fn only_dir(dir: &Path) -> Result<PathBuf> {
+    let entries = fs::read_dir(dir).with_context(|| format!("reading {}", dir.display()))?;
+    let mut dirs = entries
+        .flatten()
+        .map(|entry| entry.path())
+        .filter(|path| path.is_dir());
+    match (dirs.next(), dirs.next()) {
+        (Some(only), None) => Ok(only),
+        _ => bail!("there is not one directory in {}", dir.display()),
+    }
 }
 
 /// Runs a build with what it says on the terminal, or in a file if it is long.
