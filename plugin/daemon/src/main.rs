@@ -32,6 +32,9 @@ const UPDOWN_PATH: &str = "/usr/libexec/nm-libreswan-service-helper";
 /// The argument with which it sets all guards and ends.
 const LOAD_GUARDS: &str = "--load-guards";
 
+/// The argument with which it takes everything of ours out of pluto and of the kernel and ends.
+const LEAVE: &str = "--leave";
+
 fn main() -> ExitCode {
     log::start(std::env::args().any(|argument| argument == "--debug"));
     match start() {
@@ -53,6 +56,9 @@ fn start() -> anyhow::Result<()> {
     if std::env::args().any(|argument| argument == LOAD_GUARDS) {
         return runtime.block_on(load_guards());
     }
+    if std::env::args().any(|argument| argument == LEAVE) {
+        return runtime.block_on(leave());
+    }
     runtime.block_on(serve())
 }
 
@@ -64,19 +70,33 @@ async fn load_guards() -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn serve() -> anyhow::Result<()> {
-    let mut stop = signal(SignalKind::terminate()).context("failed to listen for SIGTERM")?;
-    let system = zbus::connection::Builder::system()?
+/// What the package's removal runs when the daemon was stopped for good.
+async fn leave() -> anyhow::Result<()> {
+    registry(&system_bus().await?).leave_host().await;
+    Ok(())
+}
+
+async fn system_bus() -> anyhow::Result<zbus::Connection> {
+    zbus::connection::Builder::system()?
         .build()
         .await
-        .context("failed to reach the system bus")?;
-    let registry = Arc::new(Registry::new(Host::new(
+        .context("failed to reach the system bus")
+}
+
+fn registry(system: &zbus::Connection) -> Registry {
+    Registry::new(Host::new(
         Libreswan::find(),
         system.clone(),
         PathBuf::from(SECRETS_DIR),
         PathBuf::from(UPDOWN_PATH),
         Guards::new(Path::new(STATE_DIR)),
-    )));
+    ))
+}
+
+async fn serve() -> anyhow::Result<()> {
+    let mut stop = signal(SignalKind::terminate()).context("failed to listen for SIGTERM")?;
+    let system = system_bus().await?;
+    let registry = Arc::new(registry(&system));
     if systemd::is_booted()
         && let Err(error) = systemd::subscribe(&system).await
     {

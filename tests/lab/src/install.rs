@@ -1,5 +1,6 @@
 //! What this workspace builds, and how it gets into a guest.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -12,36 +13,36 @@ use crate::agent::Agent;
 use crate::host;
 use crate::world;
 
-/// Packages to build, and their programs with the place of each on a host.
-const PACKAGES: [&str; 5] = [
-    "nmstate-ipsec",
-    "nmstate-ipsec-certificates",
-    "nmstate-ipsec-dispatcher",
-    "nmstate-ipsecd",
-    "nm-libreswan-service",
-];
-const PROGRAMS: [(&str, &str); 7] = [
-    ("nmstate-ipsec", "/usr/bin/nmstate-ipsec"),
-    // Under the name that decides what it is, beside upstream's in /usr/bin.
-    ("nmstate-ipsec", OUR_NMSTATECTL),
-    (
-        "nmstate-ipsec-certificates",
-        "/usr/libexec/nmstate-ipsec-certificates",
-    ),
-    (
-        "nmstate-ipsec-dispatcher",
-        "/usr/lib/NetworkManager/dispatcher.d/no-wait.d/90-nmstate-ipsec",
-    ),
-    ("nmstate-ipsecd", "/usr/libexec/nmstate-ipsecd"),
-    ("nm-libreswan-service", "/usr/libexec/nm-libreswan-service"),
-    (
-        "nm-libreswan-service-helper",
-        "/usr/libexec/nm-libreswan-service-helper",
-    ),
-];
+/// Crate, program and place of each on a host: one list for guests and packages.
+const PROGRAMS: &str = include_str!("../../../packaging/programs");
 
-/// Our command by the name of upstream's.
+const COMMAND: &str = "nmstate-ipsec";
+
+/// Our command by the name of upstream's, which has the place of the package's link.
 pub const OUR_NMSTATECTL: &str = "/usr/libexec/nmstate-ipsec/nmstatectl";
+
+/// A program that guests get.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Program {
+    /// The crate that it is of.
+    of: &'static str,
+    name: &'static str,
+    path: &'static str,
+}
+
+/// All of them; the command also under the name that decides what it is.
+fn programs() -> impl Iterator<Item = Program> {
+    let listed = PROGRAMS.lines().filter_map(|line| {
+        let mut words = line.split_whitespace();
+        let (of, name, path) = (words.next()?, words.next()?, words.next()?);
+        (of != "#").then_some(Program { of, name, path })
+    });
+    listed.chain([Program {
+        of: COMMAND,
+        name: COMMAND,
+        path: OUR_NMSTATECTL,
+    }])
+}
 
 const ACTIVATE_SCRIPT: &str = include_str!("files/activate.sh");
 
@@ -72,7 +73,8 @@ impl Build {
         cargo
             .current_dir(host::workspace_dir())
             .args(["build", "--profile", self.profile()]);
-        for package in PACKAGES {
+        let crates: BTreeSet<&str> = programs().map(|program| program.of).collect();
+        for package in crates {
             cargo.args(["--package", package]);
         }
         host::run(&mut cargo).context("building what is to be tested")?;
@@ -135,11 +137,11 @@ impl Product {
     pub fn build(build: Build) -> Result<Self> {
         let programs = build.programs()?;
         let mut files = Vec::new();
-        for (program, path) in PROGRAMS {
-            let built = programs.join(program);
+        for program in self::programs() {
+            let built = programs.join(program.name);
             let content = fs::read(&built).with_context(|| format!("reading {}", built.display()))?;
             files.push(Installed {
-                path: path.to_owned(),
+                path: program.path.to_owned(),
                 mode: 0o755,
                 content,
             });
@@ -170,10 +172,9 @@ impl Product {
     /// # Errors
     /// A file could not be written.
     pub fn install_command(&self, agent: &Agent) -> Result<()> {
-        let paths = PROGRAMS.iter().filter(|(program, _)| *program == "nmstate-ipsec");
-        for (_, path) in paths {
-            let file = self.files.iter().find(|file| file.path == *path);
-            let file = file.with_context(|| format!("{path} is not built"))?;
+        for program in programs().filter(|program| program.name == COMMAND) {
+            let file = self.files.iter().find(|file| file.path == program.path);
+            let file = file.with_context(|| format!("{} is not built", program.path))?;
             agent.put(&file.path, file.mode, &file.content)?;
         }
         Ok(())
@@ -231,4 +232,16 @@ fn gather(root: &Path, dir: &Path, files: &mut Vec<Installed>) -> Result<()> {
         });
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_line_of_the_list_is_a_program() {
+        let lines = PROGRAMS.lines().filter(|line| !line.starts_with('#'));
+        assert_eq!(programs().count(), lines.count() + 1);
+        assert!(programs().all(|program| program.path.starts_with("/usr/")));
+    }
 }

@@ -41,7 +41,15 @@ const NATIVE: [(&str, &str); 6] = [
 /// # Errors
 /// Something is missing and could not be installed; the error names the packages.
 pub fn ensure_native() -> Result<()> {
-    let missing: Vec<&str> = NATIVE
+    ensure_packages("building and testing", &NATIVE)
+}
+
+/// Checks for files that `what` needs and, as root, installs the packages that bring those that are missing.
+///
+/// # Errors
+/// Something is missing and could not be installed; the error names the packages.
+pub fn ensure_packages(what: &str, needed: &[(&str, &str)]) -> Result<()> {
+    let missing: Vec<&str> = needed
         .iter()
         .filter(|(file, _)| !Path::new(file).exists())
         .map(|(_, package)| *package)
@@ -49,10 +57,7 @@ pub fn ensure_native() -> Result<()> {
     if missing.is_empty() {
         return Ok(());
     }
-    let advice = format!(
-        "building and testing needs the packages {}; install them",
-        missing.join(", ")
-    );
+    let advice = format!("{what} needs the packages {}; install them", missing.join(", "));
     if !rustix::process::geteuid().is_root() {
         bail!("{advice}");
     }

@@ -4,6 +4,7 @@ mod bench;
 mod checks;
 mod demo;
 mod lab_command;
+mod package;
 mod tally;
 
 use std::process::ExitCode;
@@ -43,6 +44,11 @@ enum Task {
         #[command(flatten)]
         what: bench::What,
     },
+    /// Build the RPM and Debian packages into target/package
+    Package {
+        #[command(flatten)]
+        what: package::What,
+    },
     /// Start guests of the lab and run commands in them
     Lab {
         #[command(subcommand)]
@@ -55,6 +61,7 @@ fn main() -> ExitCode {
         Task::Test { lab } => checks::run(lab.as_deref()),
         Task::Demo { image } => demo::run(image),
         Task::Bench { image, runs, what } => bench::run(image, runs, what),
+        Task::Package { what } => package::run(&what),
         Task::Lab { command } => lab_command::run(command),
     };
     result.unwrap_or_else(|error| {

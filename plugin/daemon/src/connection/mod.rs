@@ -12,7 +12,7 @@ mod work;
 mod worker;
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     path::PathBuf,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
@@ -337,6 +337,12 @@ impl Registry {
             !entries.keys().any(|uuid| uuid.short() == short)
         })
         .await;
+    }
+
+    /// Takes everything of ours out of pluto and of the kernel, whoever stands for it: soon none of our programs is there.
+    pub async fn leave_host(&self) {
+        unload::sweep(&self.host, |_| true).await;
+        self.host.guards.keep_only(&HashSet::new()).await;
     }
 
     fn tell_all(&self, request: impl Fn() -> Request) {

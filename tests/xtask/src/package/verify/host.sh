@@ -1,0 +1,111 @@
+# Runs in a mount namespace of its own, as root: a copy of this host in memory gets packages, has them a second time, as in
+# an upgrade, and loses them again. systemd does not run there. Arguments: a directory, rpm or deb, and the packages.
+#
+# Prints "<step>." for what was as it should be, and lines of the form "<step>: <what was found>".
+set -eu
+dir=$1
+kind=$2
+shift 2
+units="nmstate-ipsecd.service nmstate-ipsecd.path nmstate-ipsec-certificates.service nmstate-ipsec-certificates.path
+nmstate-ipsec-guard.service nmstate-ipsec-wait-online.service"
+# Ten times the exposure that systemd-analyze may find, of at most 10.
+exposure=30
+
+mount -t tmpfs tmpfs "$dir"
+mkdir "$dir/changes" "$dir/work" "$dir/root"
+mount -t overlay overlay -o "lowerdir=/,upperdir=$dir/changes,workdir=$dir/work" "$dir/root"
+mount -t tmpfs tmpfs "$dir/root/run"
+mount -t tmpfs tmpfs "$dir/root/tmp"
+mount -t proc proc "$dir/root/proc"
+mount --rbind /dev "$dir/root/dev"
+mkdir "$dir/root/run/packages"
+cp "$@" "$dir/root/run/packages/"
+
+inside() {
+    # The host's own policy for starting services is none of these packages' business.
+    DEBIAN_FRONTEND=noninteractive PATH=/usr/sbin:/usr/bin:/sbin:/bin chroot "$dir/root" "$@"
+}
+
+install_packages() {
+    case $kind in
+    rpm) inside sh -c 'rpm --dbpath /run/rpmdb --upgrade --replacepkgs --nodeps --nosignature /run/packages/*.rpm' ;;
+    deb) inside sh -c 'dpkg --force-depends --install /run/packages/*.deb' >/dev/null ;;
+    esac
+}
+
+remove_packages() {
+    case $kind in
+    rpm) inside sh -c 'rpm --dbpath /run/rpmdb --erase $(rpm --dbpath /run/rpmdb --query --all)' ;;
+    deb) inside sh -c 'dpkg --remove $(dpkg-query --show --showformat "\${Package}\n" "nmstate-ipsec*")' >/dev/null ;;
+    esac
+}
+
+# What the copy has and the host has not, but for what dpkg and rpm note down themselves.
+changed() {
+    (cd "$dir/changes" && find . \( -path ./var/lib/dpkg -o -path ./var/log -o -path ./var/cache \) -prune -o -print) |
+        while read -r path; do
+            if [ ! -d "$dir/changes/$path" ] || [ ! -d "/$path" ]; then
+                echo "${path#.}"
+            fi
+        done | LC_ALL=C sort
+}
+
+# What is there now and was not before.
+left() {
+    changed | comm -13 "$dir/before" - | sed "s|^|left by $1: |"
+    (cd "$dir/root" && find run -name '*nmstate*' ! -path run/packages/\*) | sed "s|^|left by $1: /|"
+}
+
+# Runs a command, and prints what it said if it failed.
+expect() {
+    step=$1
+    shift
+    if said=$("$@" 2>&1); then
+        echo "$step."
+    else
+        printf '%s\n' "$said" | sed "s|^|$step: |"
+    fi
+}
+
+# What the packages that ours require would bring.
+inside sh -c '
+    mkdir -p /usr/lib/NetworkManager/VPN /usr/lib/NetworkManager/dispatcher.d/no-wait.d /usr/share/licenses \
+        /etc/NetworkManager/system-connections
+    for unit in NetworkManager ipsec nftables; do
+        if [ ! -e /usr/lib/systemd/system/$unit.service ]; then
+            printf "[Service]\nExecStart=/bin/true\n" >/usr/lib/systemd/system/$unit.service
+        fi
+    done'
+changed >"$dir/before"
+
+expect installation install_packages
+expect upgrade install_packages
+(cd "$dir/root/etc/systemd/system" && find . -lname '*nmstate-ipsec*') | LC_ALL=C sort | sed 's|^\./|enabled: |'
+if [ "$kind" = rpm ]; then
+    expect "rpm --verify" inside sh -c 'rpm --dbpath /run/rpmdb --verify --nodeps $(rpm --dbpath /run/rpmdb --query --all)'
+else
+    expect "dpkg --verify" inside sh -c 'test -z "$(dpkg --verify nmstate-ipsec nmstate-ipsec-network-manager)"'
+fi
+expect self-test inside /usr/libexec/nmstate-ipsec-self-test
+for unit in $units; do
+    case $unit in
+    *.service)
+        expect "exposure of $unit" inside systemd-analyze security --no-pager --offline=true --threshold=$exposure \
+            "/usr/lib/systemd/system/$unit"
+        ;;
+    esac
+done
+
+# What people make, and what the programs keep.
+inside sh -c '
+    echo bundle >/etc/nmstate-ipsec/certs/left.p12
+    echo label >/etc/nmstate-ipsec/node-labels
+    mkdir -p /var/lib/nmstate-ipsec/guard /run/nmstate-ipsec/taken-down
+    echo profile >/etc/NetworkManager/system-connections/left.nmconnection
+    echo rules >/var/lib/nmstate-ipsec/guard/uuid.nft'
+expect removal remove_packages
+left removal
+if [ "$kind" = deb ]; then
+    expect purge inside sh -c 'dpkg --purge $(dpkg-query --show --showformat "\${Package}\n" "nmstate-ipsec*")'
+    left purge
+fi
