@@ -7,7 +7,7 @@ use std::process::{Command, ExitCode, Stdio};
 use anyhow::{Context, Result};
 use lab::{host, setup, tools};
 
-use crate::tally::Tally;
+use crate::{package, tally::Tally};
 
 /// Checks that are one command each: what they are called, and the arguments of cargo.
 const CHECKS: [(&str, &[&str]); 4] = [
@@ -50,6 +50,11 @@ pub(crate) fn run(lab_filter: Option<&str>) -> Result<ExitCode> {
         tally.add(dependencies()?);
         heading("tests");
         tally.add(run_tests(&mut cargo(&["test", "--workspace"]))?);
+    }
+    // What the lab installs is to be what is here.
+    if lab_filter.is_none_or(|filter| filter.contains("packages")) {
+        heading("packages");
+        tally.add(package::for_tests(lab_filter.is_none())?);
     }
     heading("the lab");
     tally.add(run_lab(lab_filter.unwrap_or_default())?);

@@ -19,6 +19,7 @@ mod kinds;
 mod lasting;
 mod names;
 mod nmstatectl;
+mod packages;
 mod pair;
 mod places;
 mod pluto;
@@ -160,6 +161,7 @@ const STORIES: &[Story] = &[
     Story::of_product("guard::ipv6", guard::ipv6).only(Image::Bookworm),
     Story::of_product("guard::flushed", guard::flushed).only(Image::Trixie),
     Story::of_product("guard::nobody_lives", guard::nobody_lives).only(Image::Bookworm),
+    Story::plain("packages::debian", packages::debian),
     Story::of_product("hostile::profiles", hostile::profiles).only(Image::Trixie),
     Story::of_product("unprivileged::on_the_bus", unprivileged::on_the_bus).only(Image::Trixie),
     Story::of_product("secrets::stay_secret", secrets::stay_secret).only(Image::Bookworm),

@@ -129,9 +129,7 @@ fn is_upgraded(world: &World) -> Result<()> {
     install(world)?;
     wait_until("the new daemon knows of the connection", PATIENCE, || {
         let status = left.command(["nmstate-ipsec", "status"]).output()?.stdout;
-        Ok(status
-            .starts_with(&format!("{INTERFACE}: up for "))
-            .then_some(()))
+        Ok(status.starts_with(&format!("{INTERFACE}: up for ")).then_some(()))
     })?;
     const SIGINT: i32 = 2;
     ping.signal(SIGINT)?;
@@ -154,7 +152,8 @@ fn is_removed(world: &World, files: &str) -> Result<()> {
         .run()?;
     ensure!(said.contains("guards"), "it is not said that guards go:\n{said}");
     left.await_empty_kernel()?;
-    let is_there = |path: &&str| -> Result<bool> { Ok(left.command(["test", "-e", *path]).output()?.success()) };
+    let is_there =
+        |path: &&str| -> Result<bool> { Ok(left.command(["test", "-e", *path]).output()?.success()) };
     for file in files.lines().filter(|file| !file.starts_with("/etc/")) {
         ensure!(!is_there(&file)?, "{file} is left");
     }

@@ -55,6 +55,29 @@ pub(crate) struct What {
 }
 
 pub(crate) fn run(what: &What) -> Result<ExitCode> {
+    let tally = make(what)?;
+    if what.verify || what.twice {
+        println!("{tally}");
+    }
+    Ok(if tally.failed == 0 {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
+}
+
+/// Makes what the lab installs; with `all` the packages of every kind, and looks at them.
+pub(crate) fn for_tests(all: bool) -> Result<Tally> {
+    make(&What {
+        rpm: false,
+        deb: !all,
+        check: false,
+        verify: all,
+        twice: false,
+    })
+}
+
+fn make(what: &What) -> Result<Tally> {
     let (rpm, deb) = (!what.deb, !what.rpm);
     setup::ensure_native()?;
     setup::ensure_packages("packaging", &TOOLS)?;
@@ -74,14 +97,7 @@ pub(crate) fn run(what: &What) -> Result<ExitCode> {
     if what.twice {
         tally.add(twice::compare(&workshop, rpm, deb)?);
     }
-    if what.verify || what.twice {
-        println!("{tally}");
-    }
-    Ok(if tally.failed == 0 {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
-    })
+    Ok(tally)
 }
 
 /// The directories in which packages are made.

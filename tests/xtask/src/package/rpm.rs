@@ -27,9 +27,6 @@ pub(super) fn build(workshop: &Workshop, source: &Source) -> Result<Vec<PathBuf>
     {
         build.arg(format!("--load={}", workspace.join(MACROS).display()));
     }
-    if workspace.join("packaging/pages").exists() {
-        build.args(["--with", "pages"]);
-    }
     if !workshop.check {
         build.args(["--without", "check"]);
     }

@@ -1,6 +1,6 @@
 //! rpmlint and lintian: whatever they find that is no exception with a reason.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 
 use anyhow::{Context, Result};
@@ -56,11 +56,6 @@ pub(super) fn faults(workshop: &Workshop, kind: Kind, packages: &[PathBuf]) -> R
 /// `E: package: tag`, as lintian has it, or `package.arch: E: tag`, as rpmlint has it.
 fn is_fault(line: &str) -> bool {
     let is_grave = |word: &str| word == "E:" || word == "W:";
-    // Until there are manual pages.
-    if !Path::new(&host::workspace_dir()).join("packaging/pages").exists() && line.contains("no-manual-page")
-    {
-        return false;
-    }
     line.split(' ').take(2).any(is_grave)
 }
 
