@@ -220,11 +220,16 @@ fn stays_closed(world: &World, address: &str, happens: impl FnOnce(&World) -> Re
 
 /// Waits until the connection is up again, and carries what it is for.
 fn comes_back(world: &World) -> Result<()> {
-    let left = world.left();
+    answers_again(world.left(), INTERFACE, RIGHT_V4)?;
+    common::is_encrypted(world)
+}
+
+/// Waits until an address is reached again through the connection `name`. That it is activated says little: NetworkManager
+/// may not have heard yet that it was lost.
+fn answers_again(left: Host<'_>, name: &str, address: &str) -> Result<()> {
     wait_until("pings are answered again", PATIENCE, || {
-        let ping = ["ping", "-n", "-c", "1", "-W", "1", RIGHT_V4];
+        let ping = ["ping", "-n", "-c", "1", "-W", "1", address];
         Ok(left.command(ping).output()?.success().then_some(()))
     })?;
-    common::await_state(left, INTERFACE, "activated")?;
-    common::is_encrypted(world)
+    common::await_state(left, name, "activated")
 }

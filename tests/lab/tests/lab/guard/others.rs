@@ -6,7 +6,7 @@ use lab::peer::{self, INTERFACE, PSK};
 use lab::profile::Profile;
 use lab::world::{BEHIND_V4, LEFT_V4, LEFT_V6, RIGHT_V4, RIGHT_V6, World};
 
-use super::{await_rules, held_back, stays_closed, switch, under_ping, up};
+use super::{answers_again, await_rules, held_back, stays_closed, switch, under_ping, up};
 use crate::common;
 
 const ENDS: &str = "left=192.0.2.251, leftid=@left.example.org, right=192.0.2.252, rightid=@right.example.org, \
@@ -94,13 +94,13 @@ pub(crate) fn device(world: &World) -> Result<()> {
         world.left().shell(flush).run().map(drop)
     })
     .context("the kernel's tables were emptied")?;
-    common::await_state(left, "device", "activated")?;
+    answers_again(left, "device", BEHIND_V4)?;
     through()?;
     stays_closed(world, BEHIND_V4, |world| {
         world.left().shell("ip link delete ipsec1").run().map(drop)
     })
     .context("the device was deleted")?;
-    common::await_state(left, "device", "activated")?;
+    answers_again(left, "device", BEHIND_V4)?;
     through()?;
     stays_closed(world, BEHIND_V4, |world| profile.down(world.left()))
         .context("the connection was taken down")?;
