@@ -67,6 +67,8 @@ impl Source {
             .args(["vendor", "--quiet", "--locked", "--versioned-dirs"])
             .arg(&vendor);
         host::run(&mut command).context("gathering the crates that Cargo.lock names")?;
+        // As old as the list of them: cargo compiles what is younger than what it has compiled.
+        let listed = git(&["log", "-1", "--format=%ct", "--", "Cargo.lock"])?;
         let mut archive = Command::new("tar");
         archive
             .args([
@@ -76,11 +78,7 @@ impl Source {
                 "--group=0",
                 "--numeric-owner",
             ])
-            .args([
-                "--mode=u+rwX,go=rX",
-                &format!("--mtime=@{}", self.epoch),
-                "--directory",
-            ])
+            .args(["--mode=u+rwX,go=rX", &format!("--mtime=@{listed}"), "--directory"])
             .arg(dir)
             .arg("vendor");
         compress(&mut archive, &self.vendored)?;

@@ -12,7 +12,7 @@ use lab::host;
 use super::Kind;
 
 /// Directories of files that come and go with what the project has, without a decision about packages.
-const MANY: [&str; 2] = ["/docs/", "/policy-examples/"];
+const MANY: [&str; 3] = ["/docs/", "/man1/", "/policy-examples/"];
 
 /// What a binary package has.
 #[derive(Debug)]
