@@ -53,7 +53,7 @@ pub async fn export(database: &Database, nickname: &Nickname) -> Result<Bundle, 
         secret: password,
         ..Password::none()
     };
-    let mut bundle = Bundle::read(&exported, None, &password)?;
+    let mut bundle = Bundle::read_own(&exported, &password)?;
     bundle.chain = authorities(&bundle.certificate, &snapshot);
     Ok(bundle)
 }

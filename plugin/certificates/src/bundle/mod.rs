@@ -51,6 +51,15 @@ impl Bundle {
         Self::of(&path, certificates, key)
     }
 
+    /// Reads what pk12util has written, which nobody has made to be slow: its million rounds take what they take.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub(crate) fn read_own(file: &InputFile, password: &Password) -> Result<Self, Error> {
+        let (certificates, key) = parts(file, None, password)?;
+        Self::of(&file.path, certificates, key)
+    }
+
     /// Puts the parts together.
     fn of(path: &Path, mut certificates: Vec<X509>, key: PKey<Private>) -> Result<Self, Error> {
         if certificates.is_empty() {
