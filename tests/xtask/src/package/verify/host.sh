@@ -70,6 +70,7 @@ expect() {
 # What the packages that ours require would bring.
 inside sh -c '
     mkdir -p /usr/lib/NetworkManager/VPN /usr/lib/NetworkManager/dispatcher.d/no-wait.d /usr/share/licenses \
+        /usr/share/bash-completion/completions /usr/share/fish/vendor_completions.d /usr/share/zsh/site-functions \
         /etc/NetworkManager/system-connections
     for unit in NetworkManager ipsec nftables; do
         if [ ! -e /usr/lib/systemd/system/$unit.service ]; then
