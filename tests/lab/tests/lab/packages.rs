@@ -31,7 +31,7 @@ const LONG: Duration = Duration::from_secs(300);
 /// What people have made is not the packages' to take away.
 const MADE: &str = "
 mkdir -p /etc/nmstate-ipsec
-echo kept > /etc/nmstate-ipsec/node-labels
+echo role=worker > /etc/nmstate-ipsec/node-labels
 ";
 
 /// The names that `dpkg -L` tells, as far as they are no directories.
@@ -192,6 +192,6 @@ fn is_purged(left: Host<'_>) -> Result<()> {
         .run()?;
     ensure!(left_over.is_empty(), "this is left:\n{left_over}");
     let made = left.command(["cat", "/etc/nmstate-ipsec/node-labels"]).run()?;
-    ensure!(made == "kept\n", "what people have made is {made:?}");
+    ensure!(made == "role=worker\n", "what people have made is {made:?}");
     Ok(())
 }
