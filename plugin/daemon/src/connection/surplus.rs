@@ -27,7 +27,8 @@ pub(super) fn is_there(reports: &[Updown], facts: &KernelFacts) -> bool {
         .any(|reqid| counts.get(&reqid).is_some_and(|count| *count > 2))
 }
 
-/// Has pluto delete all but the newest of what it has for the same selectors, and tell the peer.
+/// Has pluto delete all but the newest of what it has for the same selectors, and tell the peer. What shares its IKE SA with
+/// another connection stays.
 pub(super) async fn take_away(host: &Host, profile: &Profile) {
     let (uuid, name) = (&profile.uuid, profile.pluto_name());
     let status = match host.libreswan.status().await {
@@ -36,7 +37,7 @@ pub(super) async fn take_away(host: &Host, profile: &Profile) {
     };
     for number in status.surplus(&name) {
         tracing::info!(ipsec_connection = %profile.id, ipsec_uuid = %uuid, nm_connection = %uuid, "both ends of '{}' have called at once; deleting the older SAs (#{number})", profile.id);
-        if let Err(reason) = host.libreswan.delete_state(number).await {
+        if let Err(reason) = host.libreswan.delete_ike_sa(number).await {
             tracing::warn!(ipsec_uuid = %uuid, nm_connection = %uuid, "failed to have pluto delete #{number}: {reason}");
         }
     }

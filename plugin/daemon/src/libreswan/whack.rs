@@ -149,12 +149,12 @@ impl Libreswan {
         Ok(())
     }
 
-    /// Has pluto delete the IKE SA, with what was negotiated by it, or the child SA of this number, and tell the peer. pluto
-    /// goes on by itself when the peer does not answer soon.
+    /// Has pluto delete the IKE SA of this number, with what was negotiated by it, and tell the peer. pluto goes on by itself
+    /// when the peer does not answer soon.
     ///
     /// # Errors
     /// whack could not be run.
-    pub async fn delete_state(&self, number: u32) -> Result<(), Reason> {
+    pub async fn delete_ike_sa(&self, number: u32) -> Result<(), Reason> {
         let whack = self.program("whack", SOON);
         match whack.args(["--deletestate", &number.to_string()]).run().await {
             Ok(_) | Err(CommandError::TimedOut { .. }) => Ok(()),
