@@ -157,10 +157,14 @@ fn is_removed(world: &World, files: &str) -> Result<()> {
     for file in files.lines().filter(|file| !file.starts_with("/etc/")) {
         ensure!(!is_there(&file)?, "{file} is left");
     }
+    let running = left
+        .command(["pgrep", "-af", "nmstate-ipsec|nm-libreswan"])
+        .output()?
+        .stdout;
+    ensure!(running.is_empty(), "this is still running:\n{running}");
     let left_over = left
         .shell(
-            "pgrep -af 'nmstate-ipsec|nm-libreswan' || :
-             nft list table inet nmstate_ipsec 2>/dev/null || :
+            "nft list table inet nmstate_ipsec 2>/dev/null || :
              ls -d /run/nmstate-ipsec /var/lib/nmstate-ipsec /etc/ipsec.d/*nmstate-ipsec* 2>/dev/null || :
              /usr/libexec/ipsec/whack --status | grep hosta_conn || :
              systemctl list-units --all --plain --no-legend 'nmstate-ipsec*' | grep -v not-found || :",
