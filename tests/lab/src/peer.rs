@@ -68,14 +68,15 @@ pub fn expect_psk_with(right: Host<'_>, further: &[&str]) -> Result<()> {
 ///
 /// # Errors
 /// pluto does not take it.
-pub fn expect_psk_from_anywhere(right: Host<'_>) -> Result<()> {
+pub fn expect_psk_from_anywhere(right: Host<'_>, address: &str, behind: &str) -> Result<()> {
     right.set_psk(PSK)?;
+    let (address, behind) = (format!("left={address}"), format!("leftsubnet={behind}"));
     let options = [
-        "left=192.0.2.252",
+        &address,
+        &behind,
         "leftid=@right.example.org",
         "right=%any",
         "rightid=@left.example.org",
-        "leftsubnet=198.51.100.1/32",
         "authby=secret",
         "ikev2=insist",
     ];
@@ -99,6 +100,22 @@ pub fn expect_certificate(right: Host<'_>, further: &[&str]) -> Result<()> {
 /// pluto does not take it.
 pub fn expect_certificate_at(right: Host<'_>, further: &[&str]) -> Result<()> {
     right.add_connection("peer", &[&CERTIFICATE_PEER, further].concat())
+}
+
+/// Has right expect left with a certificate whenever its pluto starts, also after a boot.
+///
+/// # Errors
+/// pluto does not come back.
+pub fn keep_expecting_certificate(right: Host<'_>, further: &[&str]) -> Result<()> {
+    let mut config = String::from("conn peer\n auto=add\n left=192.0.2.252\n right=192.0.2.251\n");
+    for option in CERTIFICATE_PEER.iter().chain(further) {
+        config.push_str(&format!(" {option}\n"));
+    }
+    right
+        .shell("cat >/etc/ipsec.d/peer.conf; systemctl enable --quiet ipsec.service; systemctl restart ipsec.service")
+        .stdin(config)
+        .run()
+        .map(drop)
 }
 
 /// The subject of the certificate that left has from the beginning.

@@ -38,7 +38,18 @@ impl Pair {
     /// # Errors
     /// The workspace does not build, or a guest could not be made.
     pub fn with_product(image: Image) -> Result<Self> {
-        let product = install::Product::of_this_run()?;
+        Self::with(image, install::Product::of_this_run()?.as_ref())
+    }
+
+    /// The same built as users get it, for measurements.
+    ///
+    /// # Errors
+    /// As for [`Self::with_product`].
+    pub fn with_release(image: Image) -> Result<Self> {
+        Self::with(image, &install::Product::build(install::Build::Release)?)
+    }
+
+    fn with(image: Image, product: &install::Product) -> Result<Self> {
         let plain = snapshot(image)?;
         let hash = hash(&[plain.identity().as_bytes(), product.hash().as_bytes()]);
         let installed = plain.derive("pair_product", &hash, |vm| product.install(vm.agent()))?;
@@ -72,6 +83,12 @@ impl Pair {
     #[must_use]
     pub fn left_vm(&self) -> &Vm {
         &self.left
+    }
+
+    /// right's guest, to reboot it.
+    #[must_use]
+    pub fn right_vm(&self) -> &Vm {
+        &self.right
     }
 
     /// Both guests with their names, for artefacts.

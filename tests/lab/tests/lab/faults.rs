@@ -18,10 +18,10 @@ use lab::peer::{self, INTERFACE};
 use lab::world::{Host, LEFT_V4, RIGHT_V4, World};
 
 use crate::common;
-pub(crate) use addresses::addresses;
+pub(crate) use addresses::{addresses, privacy};
 pub(crate) use clocks::{clock, disk};
 pub(crate) use many::fifty;
-pub(crate) use peers::{peers, refusal, silence, two_of_ours};
+pub(crate) use peers::{peer_returns, peers, refusal, silence, two_of_ours};
 pub(crate) use reboot::power_cut;
 use watch::Watch;
 

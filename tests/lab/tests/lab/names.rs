@@ -60,7 +60,7 @@ pub(crate) fn moved(world: &World) -> Result<()> {
 pub(crate) fn address_changes(world: &World) -> Result<()> {
     const ANOTHER: &str = "192.0.2.250";
     let (left, right) = (world.left(), world.right());
-    peer::expect_psk_from_anywhere(right)?;
+    peer::expect_psk_from_anywhere(right, RIGHT_V4, "198.51.100.1")?;
     let data = "left=%defaultroute, leftid=@left.example.org, right=192.0.2.252, rightid=@right.example.org, \
                 ikev2=insist, leftmodecfgclient=no, rightsubnet=198.51.100.1/32";
     let profile = Profile::new(peer::INTERFACE, data).secret("pskvalue", peer::PSK);

@@ -1,5 +1,6 @@
 //! `cargo xtask bench`: what ours costs, and how it compares with plain libreswan, the limit of what is possible.
 
+mod boots;
 mod certificates;
 mod crowd;
 mod documents;
@@ -25,7 +26,7 @@ pub(crate) struct What {
     /// Only `nmstate-ipsec apply`, with few and with very many connections
     #[arg(long, conflicts_with = "native")]
     transactions: bool,
-    /// Only fifty connections: after a restart of pluto, and while nothing happens
+    /// Only fifty connections, after a restart of pluto and while nothing happens; and one after a loss of power
     #[arg(long, conflicts_with_all = ["native", "transactions"])]
     reliability: bool,
 }
@@ -34,6 +35,7 @@ pub(crate) struct What {
 pub(crate) fn run(image: Image, runs: usize, what: What) -> Result<ExitCode> {
     if what.reliability {
         reliability::run(image, runs)?;
+        boots::run(image, runs)?;
         return Ok(ExitCode::SUCCESS);
     }
     if !what.transactions {

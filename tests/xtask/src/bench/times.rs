@@ -18,11 +18,16 @@ pub(super) fn print_head(world: &World, runs: usize) -> Result<()> {
     let versions = world.left().shell(versions).run()?;
     println!("image {}: {}", world.image(), versions.trim().replace('\n', ", "));
     println!("median of {runs} runs, ours and plain libreswan in turns, seconds under emulation\n");
+    print_columns();
+    Ok(())
+}
+
+/// Prints what the columns are.
+pub(super) fn print_columns() {
     println!(
         "{:<46} {:>6} {:>13} {:>6} {:>13} {:>6}",
         "work", "ours", "(range)", "plain", "(range)", "ratio"
     );
-    Ok(())
 }
 
 impl Row<'_> {

@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use lab::agent::{Background, wait_until};
 use lab::peer;
 use lab::profile::Profile;
-use lab::world::{BEHIND_V4, RIGHT_V4, World};
+use lab::world::{BEHIND_V4, BEHIND_V6, Host, RIGHT_V4, RIGHT_V6, World};
 
 use super::PATIENCE;
 use crate::places;
@@ -18,10 +18,18 @@ const RENEWAL: Duration = Duration::from_secs(60);
 const DATA: &str = "left=%defaultroute, leftid=@left.example.org, right=192.0.2.252, rightid=@right.example.org, \
      ikev2=insist, leftmodecfgclient=no, rightsubnet=198.51.100.1/32";
 
+/// The same over IPv6.
+const DATA_V6: &str = "left=%defaultroute, leftid=@left.example.org, right=2001:db8:2::252, rightid=@right.example.org, \
+     ikev2=insist, leftmodecfgclient=no, rightsubnet=2001:db8:51::1/128";
+
+/// How long a temporary address is used, and how long it is there: in life a day and a week.
+const PREFERRED: Duration = Duration::from_secs(40);
+const VALID: Duration = Duration::from_secs(90);
+
 /// A lease that ends in another address, and a device that is called otherwise after it.
 pub(crate) fn addresses(world: &World) -> Result<()> {
     let (left, right) = (world.left(), world.right());
-    peer::expect_psk_from_anywhere(right)?;
+    peer::expect_psk_from_anywhere(right, RIGHT_V4, BEHIND_V4)?;
     world
         .agent()
         .shell("ip -n wire address add 192.0.2.1/24 dev br0")
@@ -36,23 +44,94 @@ pub(crate) fn addresses(world: &World) -> Result<()> {
     profile.add(left)?;
     // Nobody but the keeper of connections brings it up: the daemon runs once something happens.
     left.shell("nmcli device reapply net0").run()?;
-    comes_from(world, "192.0.2.100").context("the first lease")?;
+    comes_from(world, "192.0.2.100", TO_V4).context("the first lease")?;
 
     server.signal(15)?;
     server.wait(Duration::from_secs(30))?;
     let server = leases(world, "192.0.2.101")?;
     places::idle(RENEWAL);
-    comes_from(world, "192.0.2.101").context("another lease")?;
+    comes_from(world, "192.0.2.101", TO_V4).context("another lease")?;
 
     left.shell(
         "nmcli connection modify base connection.interface-name '' 802-3-ethernet.mac-address $(cat /sys/class/net/net0/address)
          ip link set net0 down; ip link set net0 name net9; ip link set net9 up",
     )
     .run()?;
-    comes_from(world, "192.0.2.101").context("the device is called otherwise")?;
+    comes_from(world, "192.0.2.101", TO_V4).context("the device is called otherwise")?;
     server.signal(15)?;
     profile.delete(left)?;
     profile.ensure_gone(left)
+}
+
+/// Privacy addresses (RFC 8981): the host makes itself another every day. The tunnel stays where it is while its own is there,
+/// however many come after it, and comes from another when it goes.
+pub(crate) fn privacy(world: &World) -> Result<()> {
+    let (left, right) = (world.left(), world.right());
+    peer::expect_psk_from_anywhere(right, RIGHT_V6, BEHIND_V6)?;
+    let router = [
+        "dnsmasq",
+        "--keep-in-foreground",
+        "--port=0",
+        "--interface=net0",
+        "--bind-interfaces",
+        "--enable-ra",
+        "--dhcp-range=2001:db8:2::,ra-only,64,1h",
+        "--dhcp-leasefile=/run/lab/leases-router",
+    ];
+    let router = right.command(router).spawn("/run/lab/router")?;
+    left.shell(&format!(
+        "sysctl -q net.ipv6.conf.net0.max_desync_factor=0 \
+             net.ipv6.conf.net0.temp_prefered_lft={} net.ipv6.conf.net0.temp_valid_lft={}
+         nmcli connection modify base ipv6.method auto ipv6.addresses '' ipv6.gateway '' ipv6.ip6-privacy 2
+         nmcli --wait 60 connection up base",
+        PREFERRED.as_secs(),
+        VALID.as_secs(),
+    ))
+    .timeout(PATIENCE)
+    .run()?;
+    let profile = Profile::new(peer::INTERFACE, DATA_V6)
+        .secret("pskvalue", peer::PSK)
+        .property("connection.autoconnect", "yes");
+    profile.add(left)?;
+    left.shell("nmcli device reapply net0").run()?;
+    let tunnel = || {
+        wait_until("a tunnel from a temporary address", PATIENCE, || {
+            let listed = left.security_associations()?;
+            let of_tunnel = |address: &String| listed.contains(&format!("src {address} dst {RIGHT_V6}"));
+            Ok(temporary(left)?.into_iter().find(of_tunnel))
+        })
+    };
+    let first = tunnel()?;
+    comes_from(world, &first, TO_V6).context("the first address")?;
+
+    let spis = left.spis()?;
+    wait_until("another temporary address", PREFERRED + PATIENCE, || {
+        Ok((temporary(left)?.len() > 1).then_some(()))
+    })?;
+    comes_from(world, &first, TO_V6).context("there is another address")?;
+    ensure!(
+        spis == left.spis()?,
+        "the tunnel is another one, though its address is there"
+    );
+
+    places::idle(VALID - PREFERRED);
+    wait_until("the first address goes", VALID, || {
+        Ok((!temporary(left)?.contains(&first)).then_some(()))
+    })?;
+    comes_from(world, &tunnel()?, TO_V6).context("the first address is gone")?;
+    router.signal(15)?;
+    profile.delete(left)?;
+    profile.ensure_gone(left)
+}
+
+/// The temporary addresses of left.
+fn temporary(left: Host<'_>) -> Result<Vec<String>> {
+    let listed = left
+        .command(["ip", "-6", "-o", "address", "show", "dev", "net0", "temporary"])
+        .run()?;
+    let addresses = listed.lines().filter_map(|line| line.split_whitespace().nth(3));
+    let addresses = addresses.filter_map(|address| Some(address.split_once('/')?.0.to_owned()));
+    Ok(addresses.collect())
 }
 
 /// Serves one address.
@@ -77,18 +156,23 @@ fn leases(world: &World, address: &str) -> Result<Background> {
         .spawn(&format!("/run/lab/dnsmasq-{address}"))
 }
 
+/// The peer, and what is behind it.
+type To = (&'static str, &'static str);
+const TO_V4: To = (RIGHT_V4, BEHIND_V4);
+const TO_V6: To = (RIGHT_V6, BEHIND_V6);
+
 /// The tunnel comes from the address, and carries a ping.
-fn comes_from(world: &World, address: &str) -> Result<()> {
+fn comes_from(world: &World, address: &str, (peer, behind): To) -> Result<()> {
     let left = world.left();
     let mut said = String::new();
     let comes = wait_until("the tunnel comes from the address", PATIENCE, || {
         said = left.security_associations()?;
-        let comes = said.contains(&format!("src {address} dst {RIGHT_V4}"));
-        let ping = ["ping", "-n", "-c", "1", "-W", "1", BEHIND_V4];
+        let comes = said.contains(&format!("src {address} dst {peer}"));
+        let ping = ["ping", "-n", "-c", "1", "-W", "1", behind];
         Ok((comes && left.command(ping).output()?.success()).then_some(()))
     });
     comes.with_context(|| format!("{address}:\n{said}"))?;
     let capture = world.capture_at("right0")?;
-    left.ping(BEHIND_V4)?;
-    capture.stop()?.ensure_encrypted((address, RIGHT_V4))
+    left.ping(behind)?;
+    capture.stop()?.ensure_encrypted((address, peer))
 }

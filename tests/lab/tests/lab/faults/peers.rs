@@ -42,6 +42,76 @@ fn restart_right(world: &World) -> Result<()> {
     })
 }
 
+/// Gives right another certificate for its name under the nickname that it uses, from the authority in $CA, and restarts pluto.
+const ANOTHER_CERTIFICATE: &str = r#"
+set -eu
+umask 077
+cd /etc/lab-pki
+openssl genrsa -out other.key 2048 2>other.dots
+openssl req -new -key other.key -subj /O=Example/CN=right.example.org -out other.csr
+openssl x509 -req -in other.csr -CA "$CA.pem" -CAkey "$CA.key" -set_serial "0x$(openssl rand -hex 8)" -days 30 -sha256 \
+    -extfile right.ext -out other.pem 2>other.dots
+openssl pkcs12 -export -inkey other.key -in other.pem -name right_server -passout pass: -out other.p12
+certutil -F -d sql:/var/lib/ipsec/nss -n right_server
+pk12util -i other.p12 -d sql:/var/lib/ipsec/nss -W ""
+systemctl restart ipsec.service
+"#;
+
+/// An authority that nobody knows.
+const STRANGER: &str = "
+cd /etc/lab-pki
+openssl req -x509 -newkey rsa:2048 -nodes -keyout stranger.key -subj /O=Example/CN=Stranger -days 30 -out stranger.pem \
+    -addext basicConstraints=critical,CA:TRUE 2>stranger.dots
+";
+
+/// The peer reboots; it comes back with another certificate; and with one that this host cannot trust, which is said, until it has
+/// a right one again.
+pub(crate) fn peer_returns(pair: &Pair) -> Result<()> {
+    let (left, right) = (pair.left(), pair.right());
+    peer::keep_expecting_certificate(right, &["type=transport"])?;
+    let applied = left.apply_ours(&peer::policy("transport", RIGHT_V4)?, &[])?;
+    ensure!(applied.success(), "applying: {}", applied.stderr);
+
+    let mut before = left.spis()?;
+    let mut is_another = |what: &str| -> Result<()> {
+        is_back(left).with_context(|| what.to_owned())?;
+        let now = left.spis()?;
+        ensure!(before != now, "{what}: the SAs are those of before");
+        before = now;
+        let capture = pair.capture()?;
+        left.ping(RIGHT_V4)?;
+        capture.stop()?.ensure_encrypted((LEFT_V4, RIGHT_V4))
+    };
+    pair.right_vm().power_cycle(LONG)?;
+    is_another("the peer has rebooted")?;
+
+    let give = |authority: &str| {
+        let give = right.shell(ANOTHER_CERTIFICATE).env("CA", authority);
+        give.timeout(PATIENCE).run().map(drop)
+    };
+    give("ca")?;
+    is_another("the peer has another certificate")?;
+
+    right.shell(STRANGER).timeout(PATIENCE).run()?;
+    give("stranger")?;
+    let mut said = String::new();
+    wait_until(
+        "it is said that the peer's certificate is not trusted",
+        PATIENCE,
+        || {
+            said = left
+                .command(["nmstate-ipsec", "status", INTERFACE])
+                .output()?
+                .stdout;
+            Ok(said.contains("authentication").then_some(()))
+        },
+    )
+    .with_context(|| format!("it is said:\n{said}"))?;
+    ensure!(left.spis()?.is_empty(), "there are SAs with a stranger");
+    give("ca")?;
+    is_another("the peer has a right certificate again")
+}
+
 /// The peer is silent for ten minutes, and comes back with nothing of what it had.
 pub(crate) fn silence(world: &World) -> Result<()> {
     connect(world)?;
