@@ -74,6 +74,8 @@ pub struct Host {
     pub starting: tokio::sync::Mutex<()>,
     /// Tells the watch of pluto that it was started, where systemd does not.
     pub started: Notify,
+    /// Whether pluto runs, as far as its watch has said so: it tells of changes.
+    pub runs: watch::Sender<Option<bool>>,
     /// Asks the kernel's watch for a fresh listing.
     pub recheck: Notify,
     /// Why connections failed lately.
@@ -105,6 +107,20 @@ pub struct Host {
 }
 
 impl Host {
+    /// Whether pluto has ended and no other is there yet. One that ends takes down what it has, and answers nobody meanwhile: its
+    /// end is waited for, for `time_out` at most.
+    pub(crate) async fn is_without_pluto(&self, time_out: Duration) -> bool {
+        if *self.runs.borrow() != Some(false) {
+            return false;
+        }
+        let mut runs = self.runs.subscribe();
+        tokio::select! {
+            has_ended = self.libreswan.has_ended() => has_ended,
+            _ = runs.wait_for(|runs| *runs == Some(true)) => false,
+            () = tokio::time::sleep(time_out) => false,
+        }
+    }
+
     /// A host on whose system bus `bus` is, with nothing going on.
     pub fn new(
         libreswan: Libreswan,
@@ -122,6 +138,7 @@ impl Host {
             places: Semaphore::new(AT_ONCE),
             starting: tokio::sync::Mutex::default(),
             started: Notify::new(),
+            runs: watch::Sender::default(),
             recheck: Notify::new(),
             history: History::default(),
             addresses: watch::Sender::new(()),
@@ -288,6 +305,7 @@ impl Registry {
         });
         let pluto = async {
             let tell = |runs| {
+                host.runs.send_replace(Some(runs));
                 self.tell_all(|| Request::Pluto(runs));
                 if runs {
                     host.changed.send_replace(());

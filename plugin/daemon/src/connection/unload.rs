@@ -1,6 +1,6 @@
 //! Taking connections down: out of pluto, out of the kernel if pluto cannot, and off the disk.
 
-use std::collections::HashSet;
+use std::{collections::HashSet, time::Duration};
 
 use nmstate_ipsec_core::profile::{Profile, Uuid};
 
@@ -11,16 +11,33 @@ use crate::{
     secrets_file,
 };
 
+/// How long pluto may take to end, where nobody waits for this: it takes down what it has, one by one.
+const END_TIME_OUT: Duration = Duration::from_secs(30);
+
+/// The same where NetworkManager waits for the end of a `Disconnect`, ten seconds in all.
+const SOON: Duration = Duration::from_secs(3);
+
 /// Takes everything of the connection away. `traces` is what its SAs and policies are known by. One that comes `again` keeps
 /// its secrets: there may be no room to write them anew. What cannot be done is logged, and the rest is done all the same.
 pub(super) async fn unload(host: &Host, profile: &Profile, traces: Traces, again: bool) {
     let (uuid, name) = (&profile.uuid, profile.pluto_name());
+    let time_out = if again { END_TIME_OUT } else { SOON };
+    if host.is_without_pluto(time_out).await {
+        take_out_of_kernel(uuid, traces).await;
+        host.routings.remove(uuid);
+        if !again {
+            forget_secrets(host, uuid, false).await;
+        }
+        return;
+    }
+    host.libreswan.settled(&name).await;
     let status = host.libreswan.status_soon().await;
-    let is_ours = status.as_ref().map_or(true, |status| {
-        status.of(&name).all(|known| known.runs(&host.updown))
+    let is_there = status.as_ref().map_or(true, |status| {
+        let mut known = status.of(&name).peekable();
+        known.peek().is_some() && known.all(|known| known.runs(&host.updown))
     });
     let mut answers = status.is_ok();
-    if is_ours && let Err(reason) = host.libreswan.delete(name.as_str()).await {
+    if is_there && let Err(reason) = host.libreswan.delete(name.as_str()).await {
         tracing::warn!(ipsec_uuid = %uuid, nm_connection = %uuid, "failed to take '{name}' out of pluto: {reason}");
         answers = false;
     }

@@ -214,6 +214,13 @@ pub(super) async fn load(
         tracing::warn!(ipsec_uuid = %profile.uuid, nm_connection = %profile.uuid, "failed to remove a secrets file that '{}' needs no more: {error}", profile.id);
     }
     host.expect_device(profile);
+    let may_start = may_start || !systemd::is_booted();
+    let is_down = || Reason::PlutoDown {
+        detail: format!("whoever stopped {} starts it again", systemd::IPSEC_UNIT),
+    };
+    if !may_start && *host.runs.borrow() == Some(false) && !host.libreswan.listen().await? {
+        return Err(is_down());
+    }
     // Listening makes pluto look at addresses and secrets again. It does not matter which of the two
     // comes first: the connection is not used before both are done.
     let (running, added, ()) = tokio::join!(
@@ -225,9 +232,8 @@ pub(super) async fn load(
         // Whoever watches it may not know of this one yet.
         host.started.notify_one();
         added
-    } else if !may_start && systemd::is_booted() {
-        let detail = format!("whoever stopped {} starts it again", systemd::IPSEC_UNIT);
-        return Err(Reason::PlutoDown { detail });
+    } else if !may_start {
+        return Err(is_down());
     } else {
         start_pluto(host).await?;
         add(host, profile, configuration.clone()).await

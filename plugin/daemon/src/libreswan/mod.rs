@@ -35,6 +35,10 @@ const CRYPTO_POLICY_PATH: &str = "/etc/crypto-policies/back-ends/libreswan.confi
 /// How long a program may take that does not wait for a peer.
 const LOCAL_TIME_OUT: Duration = Duration::from_secs(20);
 
+/// How long pluto may take for each step of taking a connection down: NetworkManager waits ten seconds for a
+/// `Disconnect` in all.
+const SOON: Duration = Duration::from_secs(3);
+
 /// The libreswan of this host.
 #[derive(Debug)]
 pub struct Libreswan {
@@ -43,6 +47,8 @@ pub struct Libreswan {
     listening: Shared<Result<bool, Reason>>,
     rereading: Shared<Result<(), Reason>>,
     asking: Shared<Result<Arc<Status>, Reason>>,
+    ending: Shared<bool>,
+    adding: addconn::Adding,
 }
 
 impl Libreswan {
@@ -63,6 +69,8 @@ impl Libreswan {
             listening: Shared::default(),
             rereading: Shared::default(),
             asking: Shared::default(),
+            ending: Shared::default(),
+            adding: addconn::Adding::default(),
         }
     }
 

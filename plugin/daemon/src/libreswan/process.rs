@@ -1,4 +1,4 @@
-//! pluto's process on hosts without systemd, where nobody else looks after it (`ipsec_pluto(8)`).
+//! pluto's process (`ipsec_pluto(8)`): its end, and its start on hosts without systemd, where nobody else looks after it.
 
 use std::{fs, io, os::fd::OwnedFd, time::Duration};
 
@@ -23,6 +23,23 @@ const PID_PATH: &str = "/run/pluto/pluto.pid";
 const START_TIME_OUT: Duration = Duration::from_secs(45);
 
 impl Libreswan {
+    /// Waits for the end of the pluto that runs. Nothing is said to have ended of which nobody knows whether it runs.
+    pub async fn has_ended(&self) -> bool {
+        let wait = async || match running() {
+            Ok(None) => true,
+            Ok(Some(process)) => match pidfd_open(process, PidfdFlags::empty()) {
+                Ok(process) => {
+                    ended(process).await;
+                    true
+                }
+                // It has ended this very moment.
+                Err(error) => error == rustix::io::Errno::SRCH,
+            },
+            Err(_) => false,
+        };
+        self.ending.run(wait).await
+    }
+
     /// Starts pluto as `ipsec.service` does, with its NSS database made or migrated before. It goes on in the
     /// background, whatever becomes of this daemon.
     ///

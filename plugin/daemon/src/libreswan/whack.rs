@@ -9,7 +9,7 @@ use nmstate_ipsec_core::{
 };
 
 use super::{
-    LOCAL_TIME_OUT, Libreswan, local,
+    LOCAL_TIME_OUT, Libreswan, SOON, local,
     outcome::{self, Initiated},
     status::Status,
 };
@@ -17,10 +17,6 @@ use super::{
 /// How long pluto may hope on after a refusal that anybody on the way could have forged: the true peer's
 /// answer has a few retransmissions to arrive.
 const REFUSAL_PATIENCE: Duration = Duration::from_secs(5);
-
-/// How long pluto may take for each step of taking a connection down: NetworkManager waits ten seconds for a
-/// `Disconnect` in all.
-const SOON: Duration = Duration::from_secs(3);
 
 /// Most bytes that pluto may say of all its connections, two kilobytes of each.
 const STATUS_LIMIT: usize = 16 << 20;

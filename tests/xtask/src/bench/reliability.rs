@@ -17,6 +17,10 @@ const COUNT: usize = 50;
 /// How long idle programs are watched.
 const IDLE: Duration = Duration::from_secs(600);
 
+/// After this much time nothing is left to do for a connection that came up: the daemon looks for surplus SAs once more after
+/// half a minute, and its threads for that end ten seconds later, with what is counted of them.
+const SETTLED: Duration = Duration::from_secs(60);
+
 /// The most that fifty connections may take under emulation.
 const PATIENCE: Duration = Duration::from_secs(900);
 
@@ -93,7 +97,11 @@ fn idle(left: Host<'_>) -> Result<()> {
     wait_until("all are up", PATIENCE, || {
         Ok((left.spis()?.len() >= 2 * COUNT).then_some(()))
     })?;
-    let script = format!("{{ {COST} }} >/tmp/before; sleep {}; {COST}", IDLE.as_secs());
+    let script = format!(
+        "sleep {}; {{ {COST} }} >/tmp/before; sleep {}; {COST}",
+        SETTLED.as_secs(),
+        IDLE.as_secs()
+    );
     let after = left.shell(&script).timeout(IDLE * 2).run()?;
     let before = left.command(["cat", "/tmp/before"]).run()?;
     println!(
