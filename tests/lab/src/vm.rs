@@ -55,6 +55,9 @@ const DEVICES: [&str; 10] = [
 const KERNEL_COMMAND_LINE: &str =
     "console=ttyS0 root=/dev/vda rw quiet net.ifnames=0 mitigations=off systemd.show_status=false";
 
+/// The file of an image's directory that further arguments of its kernel are in, if there are any.
+const KERNEL_ARGUMENTS: &str = "kernel-arguments";
+
 /// QEMU makes its sockets at once; more time than this means that it died.
 const QEMU_START_TIMEOUT: Duration = Duration::from_secs(20);
 
@@ -64,6 +67,12 @@ const RESTORE_TIMEOUT: Duration = Duration::from_secs(60);
 /// Everything about the machine that a saved state depends on.
 pub(crate) fn describe() -> String {
     format!("{MACHINE:?} {DEVICES:?} {KERNEL_COMMAND_LINE}")
+}
+
+/// Has an image's kernel get further arguments.
+pub(crate) fn set_kernel_arguments(image_dir: &Path, arguments: &str) -> Result<()> {
+    let file = image_dir.join(KERNEL_ARGUMENTS);
+    fs::write(&file, arguments).with_context(|| format!("writing {}", file.display()))
 }
 
 /// How a guest is connected to others.
@@ -299,7 +308,9 @@ fn qemu_command(image_dir: &Path, run_dir: &Path, sockets_dir: &Path, wire: &Wir
         "-initrd",
         &path(image_dir, "initrd.img"),
     ]);
-    qemu.args(["-append", KERNEL_COMMAND_LINE]);
+    let further = fs::read_to_string(image_dir.join(KERNEL_ARGUMENTS)).unwrap_or_default();
+    let command_line = format!("{KERNEL_COMMAND_LINE} {further}");
+    qemu.args(["-append", command_line.trim_end()]);
     let disk = path(run_dir, "disk.qcow2");
     qemu.args([
         "-drive",

@@ -24,17 +24,31 @@ pub enum Image {
     Trixie,
     /// Debian 12: NetworkManager 1.42, libreswan 4.10, Linux 6.1. Near to RHEL 9.
     Bookworm,
+    /// Debian 13 with SELinux, enforcing, its default policy and our module.
+    Selinux,
 }
 
 impl Image {
     /// Every image, in the order in which tests use them.
-    pub const ALL: [Self; 2] = [Self::Trixie, Self::Bookworm];
+    pub const ALL: [Self; 3] = [Self::Trixie, Self::Bookworm, Self::Selinux];
 
-    /// The release's name.
+    /// Those on which every story is told that asks for no other.
+    pub const COMMON: [Self; 2] = [Self::Trixie, Self::Bookworm];
+
+    /// The name by which tests and commands know it.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
-            Self::Trixie => "trixie",
+            Self::Selinux => "selinux",
+            Self::Trixie | Self::Bookworm => self.release(),
+        }
+    }
+
+    /// The Debian that is installed.
+    #[must_use]
+    pub fn release(self) -> &'static str {
+        match self {
+            Self::Trixie | Self::Selinux => "trixie",
             Self::Bookworm => "bookworm",
         }
     }
@@ -80,7 +94,7 @@ impl Image {
         tell("fetching and installing packages");
         recipe::bootstrap(self, work_dir)?;
         tell("making the disk");
-        recipe::make_disk(work_dir)?;
+        recipe::make_disk(self, work_dir)?;
         tell("booting once");
         boot_once(work_dir)?;
         tell("ready");
@@ -96,7 +110,7 @@ impl std::str::FromStr for Image {
     fn from_str(name: &str) -> Result<Self> {
         match Self::ALL.into_iter().find(|image| image.name() == name) {
             Some(image) => Ok(image),
-            None => bail!("there is no image {name:?}; there are trixie and bookworm"),
+            None => bail!("there is no image {name:?}; there are trixie, bookworm and selinux"),
         }
     }
 }

@@ -45,6 +45,39 @@ const PACKAGES: [&str; 24] = [
     "zstd",
 ];
 
+/// What SELinux needs besides: policy, tools, and what compiles a module.
+const SELINUX_PACKAGES: [&str; 4] = [
+    "make",
+    "policycoreutils",
+    "selinux-policy-default",
+    "selinux-policy-dev",
+];
+
+/// Our policy module, as users get it.
+const SELINUX_MODULE: [(&str, &str); 3] = [
+    (
+        "nmstate_ipsec.te",
+        include_str!("../../../../packaging/selinux/nmstate_ipsec.te"),
+    ),
+    (
+        "nmstate_ipsec.fc",
+        include_str!("../../../../packaging/selinux/nmstate_ipsec.fc"),
+    ),
+    (
+        "nmstate_ipsec.if",
+        include_str!("../../../../packaging/selinux/nmstate_ipsec.if"),
+    ),
+];
+
+/// What the lab itself needs: its agent is an administrator.
+const SELINUX_LAB_MODULE: &str = include_str!("files/lab.cil");
+
+/// Compiles and loads the modules into the policy, and labels the file system by it.
+const SELINUX_SCRIPT: &str = include_str!("files/selinux.sh");
+
+/// Has the kernel enforce SELinux's policy from the start, in place of AppArmor's.
+const SELINUX_KERNEL_ARGUMENTS: &str = "security=selinux enforcing=1";
+
 /// Size of the guest's disk; the file that holds it is sparse.
 const DISK_SIZE: &str = "4G";
 
@@ -115,28 +148,43 @@ pub(super) fn describe(image: Image, hash: &mut Sha256) {
     ));
     hash.update(include_str!("files/make-disk.sh"));
     hash.update(vm::describe());
+    if image == Image::Selinux {
+        hash.update(format!(
+            "{SELINUX_PACKAGES:?} {SELINUX_MODULE:?} {SELINUX_LAB_MODULE} {SELINUX_SCRIPT} {SELINUX_KERNEL_ARGUMENTS}"
+        ));
+    }
+}
+
+/// The packages of an image, separated by commas.
+fn packages(image: Image) -> String {
+    let further: &[&str] = match image {
+        Image::Selinux => &SELINUX_PACKAGES,
+        Image::Trixie | Image::Bookworm => &[],
+    };
+    [&PACKAGES, further].concat().join(",")
 }
 
 /// Installs the image's packages into `rootfs.tar`.
 pub(super) fn bootstrap(image: Image, work_dir: &Path) -> Result<()> {
     let mirrors = setup::mirrors()?;
+    let release = image.release();
     let mut mmdebstrap = Command::new("mmdebstrap");
     mmdebstrap
         .args(["--quiet", "--variant=important", "--architectures=amd64"])
-        .arg(format!("--include={}", PACKAGES.join(",")))
+        .arg(format!("--include={}", packages(image)))
         // A build as root below a directory that the user _apt may not enter would fail.
         .arg(r#"--aptopt=APT::Sandbox::User "root""#)
         .arg(r#"--dpkgopt=path-exclude=/usr/share/man/*"#)
         .arg(r#"--dpkgopt=path-exclude=/usr/share/locale/*"#)
-        .arg(image.name())
+        .arg(release)
         .arg(work_dir.join("rootfs.tar"))
-        .arg(format!("deb {} {image} main", mirrors.main))
-        .arg(format!("deb {} {image}-security main", mirrors.security));
+        .arg(format!("deb {} {release} main", mirrors.main))
+        .arg(format!("deb {} {release}-security main", mirrors.security));
     host::run(&mut mmdebstrap).map(drop)
 }
 
 /// Makes `disk.qcow2`, `vmlinuz` and `initrd.img` of `rootfs.tar` and the lab's own files.
-pub(super) fn make_disk(work_dir: &Path) -> Result<()> {
+pub(super) fn make_disk(image: Image, work_dir: &Path) -> Result<()> {
     let overlay_dir = work_dir.join("overlay");
     for (path, mode, content) in FILES {
         write(&overlay_dir.join(path), mode, content.as_bytes())?;
@@ -144,6 +192,15 @@ pub(super) fn make_disk(work_dir: &Path) -> Result<()> {
     let agent = build_agent()?;
     let agent = fs::read(&agent).with_context(|| format!("reading {}", agent.display()))?;
     write(&overlay_dir.join("usr/local/sbin/lab-agent"), 0o755, &agent)?;
+    if image == Image::Selinux {
+        let dir = overlay_dir.join("var/lib/lab-selinux");
+        for (name, content) in SELINUX_MODULE {
+            write(&dir.join(name), 0o644, content.as_bytes())?;
+        }
+        write(&dir.join("lab.cil"), 0o644, SELINUX_LAB_MODULE.as_bytes())?;
+        write(&dir.join("run.sh"), 0o755, SELINUX_SCRIPT.as_bytes())?;
+        vm::set_kernel_arguments(work_dir, SELINUX_KERNEL_ARGUMENTS)?;
+    }
     write(
         &work_dir.join("make-disk.sh"),
         0o755,

@@ -47,7 +47,7 @@ const STORIES_AT_ONCE: usize = 3;
 struct Story {
     name: &'static str,
     plot: Plot,
-    /// The image that it is told on; both, if none is named.
+    /// The image that it is told on; all common ones, if none is named.
     only: Option<Image>,
 }
 
@@ -162,6 +162,7 @@ const STORIES: &[Story] = &[
     Story::of_product("guard::flushed", guard::flushed).only(Image::Trixie),
     Story::of_product("guard::nobody_lives", guard::nobody_lives).only(Image::Bookworm),
     Story::plain("packages::debian", packages::debian).only(Image::Trixie),
+    Story::plain("packages::enforcing", packages::enforcing).only(Image::Selinux),
     Story::of_product("hostile::profiles", hostile::profiles).only(Image::Trixie),
     Story::of_product("unprivileged::on_the_bus", unprivileged::on_the_bus).only(Image::Trixie),
     Story::of_product("secrets::stay_secret", secrets::stay_secret).only(Image::Bookworm),
@@ -225,7 +226,11 @@ fn main() -> ExitCode {
     for image in Image::ALL {
         for story in STORIES {
             let name = format!("{image}::{}", story.name);
-            if wanted(&name) && story.only.is_none_or(|only| only == image) {
+            let is_told = match story.only {
+                Some(only) => only == image,
+                None => Image::COMMON.contains(&image),
+            };
+            if is_told && wanted(&name) {
                 trials.push(Trial::test(name.clone(), move || run(image, story, &name)));
             }
         }

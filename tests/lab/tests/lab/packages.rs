@@ -40,6 +40,13 @@ dpkg -L nmstate-ipsec nmstate-ipsec-network-manager nmstate-ipsec-tests |
     while read -r file; do [ -d \"$file\" ] || echo \"$file\"; done
 ";
 
+/// Every unit does its work once more, and so does the dispatcher's hook, as after a boot.
+const UNITS_SCRIPT: &str = "
+systemctl restart nmstate-ipsec-guard.service nmstate-ipsec-certificates.service nmstate-ipsecd.service
+nmcli device reapply net0
+systemctl restart nmstate-ipsec-wait-online.service
+";
+
 /// From nothing to an encrypted ping with the packages and the page for Debian alone, and back to nothing.
 pub(crate) fn debian(world: &World) -> Result<()> {
     let left = world.left();
@@ -74,6 +81,11 @@ pub(crate) fn debian(world: &World) -> Result<()> {
 
     let files = left.shell(FILES_SCRIPT).run()?;
     left.command(["nmstate-ipsec", "guard", INTERFACE, "on"]).run()?;
+    left.shell(UNITS_SCRIPT)
+        .timeout(LONG)
+        .run()
+        .context("the units, as at boot")?;
+    common::is_encrypted(world).context("the units, as at boot")?;
     is_removed(world, &files).context("removed")?;
 
     install(world).context("installed again")?;
@@ -197,5 +209,21 @@ fn is_purged(left: Host<'_>) -> Result<()> {
     ensure!(left_over.is_empty(), "this is left:\n{left_over}");
     let made = left.command(["cat", "/etc/nmstate-ipsec/node-labels"]).run()?;
     ensure!(made == "role=worker\n", "what people have made is {made:?}");
+    Ok(())
+}
+
+/// The records of what SELinux has refused to or of us, libreswan or NetworkManager: the kernel, systemd and the bus write alike.
+/// What Debian's policy refuses to Debian's own systemd while it boots is not about these.
+const DENIALS: &str = "journalctl --boot --output=cat --no-pager | grep 'avc: *denied' |
+    grep -E ':(nmstate_ipsec|ipsec_|NetworkManager_)[a-z_]*:' || :";
+
+/// The same where SELinux enforces Debian's policy with our module: nothing of it is refused.
+pub(crate) fn enforcing(world: &World) -> Result<()> {
+    let left = world.left();
+    let mode = left.command(["cat", "/sys/fs/selinux/enforce"]).run()?;
+    ensure!(mode == "1", "SELinux does not enforce anything: {mode:?}");
+    debian(world)?;
+    let denied = left.shell(DENIALS).run()?;
+    ensure!(denied.is_empty(), "SELinux has refused:\n{denied}");
     Ok(())
 }

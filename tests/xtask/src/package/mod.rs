@@ -25,7 +25,8 @@ use verify::Kind;
 const NAME: &str = "nmstate-ipsec";
 
 /// Programs that make packages, and the Debian packages that bring them.
-const TOOLS: [(&str, &str); 7] = [
+const TOOLS: [(&str, &str); 9] = [
+    ("/usr/bin/bzip2", "bzip2"),
     ("/usr/bin/dh", "debhelper"),
     ("/usr/bin/dpkg-buildpackage", "dpkg-dev"),
     ("/usr/bin/fakeroot", "fakeroot"),
@@ -33,6 +34,7 @@ const TOOLS: [(&str, &str); 7] = [
     ("/usr/bin/lintian", "lintian"),
     ("/usr/bin/rpmbuild", "rpm"),
     ("/usr/bin/rpmlint", "rpmlint"),
+    ("/usr/share/selinux/devel/Makefile", "selinux-policy-dev"),
 ];
 
 #[derive(Args)]

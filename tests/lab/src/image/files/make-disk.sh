@@ -23,6 +23,12 @@ rm --force "$units/multi-user.target.wants/ipsec.service"
 ln --symbolic ../lab-agent.service "$units/multi-user.target.wants/lab-agent.service"
 rm --recursive --force root/var/lib/apt/lists/* root/var/cache/apt/*
 
+# needs root: it runs the guest's own programs
+if [ -e root/var/lib/lab-selinux ]; then
+    chroot root sh /var/lib/lab-selinux/run.sh
+    rm --recursive root/var/lib/lab-selinux
+fi
+
 cp root/boot/vmlinuz-* vmlinuz
 cp root/boot/initrd.img-* initrd.img
 rm root/boot/initrd.img-*

@@ -64,7 +64,7 @@ fn killed(world: &World, victim: &str, calls: &str, other: &str, Every(step): Ev
     }
     let (first, step) = match world.image() {
         _ if std::env::var("LAB_EVERY_CALL").is_ok_and(|every| every == "1") => (1, 1),
-        Image::Trixie => (step / 2, step),
+        Image::Trixie | Image::Selinux => (step / 2, step),
         Image::Bookworm => (step, step),
     };
     let script = left
