@@ -21,5 +21,6 @@ pub mod nss;
 pub mod resolve;
 pub mod routing;
 pub mod secrets_file;
+mod shared;
 pub mod systemd;
 pub mod transaction;

@@ -10,6 +10,7 @@
 //!
 //! Up --Orphaned--> Renegotiating --Negotiated, Reported--> Up
 //! Up --Renewed---> Loading
+//! Unloading --WithoutPluto--> Waiting
 //! Unloading, Idle --Unloaded, Listen--> Opening --Opened--> Listening --Reported--> Up
 //! ```
 //! Whatever begins, `Unloading` comes before the connection begins anew or is idle, so that two
@@ -23,6 +24,11 @@ use nmstate_ipsec_core::{
     render::ResolvedEnds,
     updown::{Action, Updown},
 };
+
+use crate::systemd::IPSEC_UNIT;
+
+/// Without pluto the next try is as far away as after so many failures more: it is for a watch that is blind.
+const PAUSE_WITHOUT_PLUTO: u32 = 3;
 
 /// A connection between two events.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -109,6 +115,8 @@ pub enum Event {
     Deactivate,
     /// The end of [`Effect::Unload`].
     Unloaded,
+    /// The same where pluto has ended, and who watches it will tell of the next one.
+    WithoutPluto,
 }
 
 /// How far pluto came with a negotiation.
@@ -214,6 +222,10 @@ pub fn step(state: State, event: Event, one_pair: bool) -> (State, Vec<Effect>) 
         | (Negotiating(..) | Renegotiating(..), Event::Negotiated(Err(reason))) => return fail(lost, reason),
         (Unloading(_), Event::Activate | Event::Register) => (Unloading(After::Activate), Vec::new()),
         (Unloading(_), Event::Deactivate) => (Unloading(After::Rest), Vec::new()),
+        (Unloading(After::Retry), Event::WithoutPluto) if lost.is_some() => return wait_for_pluto(lost),
+        (phase @ Unloading(_), Event::WithoutPluto) => {
+            return step(State { phase, lost }, Event::Unloaded, one_pair);
+        }
         (Unloading(After::Rest), Event::Unloaded) => (Idle, Vec::new()),
         (Unloading(After::Fail(reason)), Event::Unloaded) => (Idle, vec![Effect::Fail(reason)]),
         (Unloading(After::Activate), Event::Unloaded) => return begin(),
@@ -241,6 +253,18 @@ fn opened_or_not(lost: Option<u32>, opened: Result<ResolvedEnds, Reason>) -> (St
         (Err(_), None) => unload(After::Rest),
     };
     (State { phase, lost }, effects)
+}
+
+/// Nothing can be tried until there is another pluto.
+fn wait_for_pluto(lost: Option<u32>) -> (State, Vec<Effect>) {
+    let detail = format!("whoever stopped {IPSEC_UNIT} starts it again");
+    let pause = lost.unwrap_or_default().saturating_add(PAUSE_WITHOUT_PLUTO);
+    let state = State {
+        phase: Phase::Waiting,
+        lost,
+    };
+    let effects = vec![Effect::Note(Reason::PlutoDown { detail }), Effect::Wait(pause)];
+    (state, effects)
 }
 
 fn begin() -> (State, Vec<Effect>) {

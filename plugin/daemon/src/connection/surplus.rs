@@ -1,7 +1,7 @@
 //! Both ends have called at once: pluto keeps a pair of SAs of each call, and now and then one that the other end never
 //! had, into which the kernel may then send (libreswan 4 and 5 up to 5.3). One pair is left here.
 
-use std::{collections::HashMap, time::Duration};
+use std::time::Duration;
 
 use nmstate_ipsec_core::{profile::Profile, updown::Updown};
 
@@ -17,14 +17,9 @@ pub(super) const LINGERS: Duration = Duration::from_secs(3);
 /// Whether there is more than one pair of SAs for one pair of selectors. With compression there always is; pluto then
 /// knows better.
 pub(super) fn is_there(reports: &[Updown], facts: &KernelFacts) -> bool {
-    let mut counts: HashMap<u32, usize> = HashMap::new();
-    for reqid in facts.sa_spis.values() {
-        *counts.entry(*reqid).or_default() += 1;
-    }
+    let count = |reqid: u32| facts.sa_spis.values().filter(|of| **of == reqid).count();
     let reqids = reports.iter().filter_map(|report| report.reqid);
-    reqids
-        .map(reqid_group)
-        .any(|reqid| counts.get(&reqid).is_some_and(|count| *count > 2))
+    reqids.map(reqid_group).any(|reqid| count(reqid) > 2)
 }
 
 /// Has pluto delete all but the newest of what it has for the same selectors, and tell the peer. What shares its IKE SA with

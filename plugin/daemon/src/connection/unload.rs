@@ -4,7 +4,7 @@ use std::{collections::HashSet, time::Duration};
 
 use nmstate_ipsec_core::profile::{Profile, Uuid};
 
-use super::Host;
+use super::{Host, machine::Event};
 use crate::{
     kernel::{self, Traces},
     routing::Devices,
@@ -19,7 +19,7 @@ const SOON: Duration = Duration::from_secs(3);
 
 /// Takes everything of the connection away. `traces` is what its SAs and policies are known by. One that comes `again` keeps
 /// its secrets: there may be no room to write them anew. What cannot be done is logged, and the rest is done all the same.
-pub(super) async fn unload(host: &Host, profile: &Profile, traces: Traces, again: bool) {
+pub(super) async fn unload(host: &Host, profile: &Profile, traces: Traces, again: bool) -> Event {
     let (uuid, name) = (&profile.uuid, profile.pluto_name());
     let time_out = if again { END_TIME_OUT } else { SOON };
     if host.is_without_pluto(time_out).await {
@@ -28,7 +28,7 @@ pub(super) async fn unload(host: &Host, profile: &Profile, traces: Traces, again
         if !again {
             forget_secrets(host, uuid, false).await;
         }
-        return;
+        return Event::WithoutPluto;
     }
     host.libreswan.settled(&name).await;
     let status = host.libreswan.status_soon().await;
@@ -55,6 +55,7 @@ pub(super) async fn unload(host: &Host, profile: &Profile, traces: Traces, again
     if !again {
         forget_secrets(host, uuid, answers).await;
     }
+    Event::Unloaded
 }
 
 /// Takes the device of a connection that has ended away, where pluto does not: it hangs, was killed, or is not the one

@@ -174,7 +174,7 @@ async fn back_off(failed: u32) {
 /// goes where the names lead.
 pub(super) async fn prepare(host: &Host, profile: &Profile) -> Result<ResolvedEnds, Reason> {
     let ends = async { tokio::try_join!(resolve::ends(&profile.connection), host.libreswan.version()) };
-    let (prepared, ()) = tokio::join!(ends, networkmanager::wake_dispatcher(&host.bus));
+    let (prepared, ()) = tokio::join!(ends, host.networkmanager.wake_dispatcher(&host.bus));
     let (ends, _) = prepared?;
     host.guards.resolved(profile, &ends).await?;
     Ok(ends)

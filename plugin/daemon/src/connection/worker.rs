@@ -195,7 +195,7 @@ impl Worker {
                 self.trace(report);
             }
         }
-        if matches!(event, Event::Unloaded) {
+        if matches!(event, Event::Unloaded | Event::WithoutPluto) {
             self.take_device_away().await;
             if self.keeps_secrets && !self.comes_again() {
                 unload::forget_secrets(&self.host, &self.uuid, true).await;
@@ -577,8 +577,7 @@ impl Worker {
                 if is_unknown {
                     traces = work::recognise(&profile, traces).await;
                 }
-                unload::unload(&host, &profile, traces, again).await;
-                Event::Unloaded
+                unload::unload(&host, &profile, traces, again).await
             }
         });
     }

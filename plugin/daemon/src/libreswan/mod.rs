@@ -6,7 +6,6 @@
 pub mod addconn;
 pub mod outcome;
 pub mod process;
-mod shared;
 pub mod status;
 pub mod whack;
 
@@ -23,8 +22,9 @@ use nmstate_ipsec_core::{
 };
 use tokio::sync::OnceCell;
 
-use shared::Shared;
 use status::Status;
+
+use crate::shared::Shared;
 
 /// Where distributions put whack, addconn and pluto.
 const PROGRAM_DIRS: [&str; 3] = ["/usr/libexec/ipsec", "/usr/lib/ipsec", "/usr/local/libexec/ipsec"];

@@ -20,6 +20,8 @@ use nmstate_ipsec_core::{
 };
 use zbus::Connection;
 
+use crate::shared::Shared;
+
 /// The first release seen to accept routes without an address; 1.42 was seen to refuse them, and with them
 /// the connection ("no valid IP address/prefix").
 const ROUTES_ALONE: (u32, u32) = (1, 52);
@@ -45,14 +47,6 @@ pub(crate) const DEACTIVATED: u32 = 4;
 
 /// What runs NetworkManager's dispatcher scripts, and leaves the bus when there have been none for a while.
 const DISPATCHER: &str = "org.freedesktop.nm_dispatcher";
-
-/// Has the dispatcher started while pluto negotiates: NetworkManager waits for its `vpn-pre-up` scripts before it calls a
-/// connection activated, and until then for the dispatcher itself. Where there is none, nothing happens.
-pub(crate) async fn wake_dispatcher(bus: &Connection) {
-    if let Err(error) = start_service(bus, DISPATCHER).await {
-        tracing::debug!("failed to have NetworkManager's dispatcher started: {error}");
-    }
-}
 
 /// Whether NetworkManager is on the bus; where the bus cannot be asked, nobody is.
 pub(crate) async fn is_there(bus: &Connection) -> bool {
@@ -90,13 +84,31 @@ pub(crate) async fn is_starting(bus: &Connection) -> bool {
 /// The NetworkManager of this host. Its release is asked for while there is something else to wait for: when a
 /// connection has come up, NetworkManager is busy with it.
 #[derive(Debug, Default)]
-pub struct NetworkManager(Mutex<Option<(u32, u32)>>);
+pub struct NetworkManager {
+    release: Mutex<Option<(u32, u32)>>,
+    asking: Shared<()>,
+    waking: Shared<()>,
+}
 
 impl NetworkManager {
     /// Asks for the release; it may be another since the last time.
     pub async fn ask(&self, bus: &Connection) {
-        let release = release(bus).await;
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = release;
+        let ask = async || {
+            let release = release(bus).await;
+            *self.release.lock().unwrap_or_else(PoisonError::into_inner) = release;
+        };
+        self.asking.run(ask).await;
+    }
+
+    /// Has the dispatcher started while pluto negotiates: NetworkManager waits for its `vpn-pre-up` scripts before it calls a
+    /// connection activated, and until then for the dispatcher itself. Where there is none, nothing happens.
+    pub(crate) async fn wake_dispatcher(&self, bus: &Connection) {
+        let wake = async || {
+            if let Err(error) = start_service(bus, DISPATCHER).await {
+                tracing::debug!("failed to have NetworkManager's dispatcher started: {error}");
+            }
+        };
+        self.waking.run(wake).await;
     }
 
     /// `configuration` as far as this NetworkManager accepts it.
@@ -129,7 +141,7 @@ impl NetworkManager {
     }
 
     fn known(&self) -> Option<(u32, u32)> {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        *self.release.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -22,7 +22,7 @@ use crate::{
     autoconnect::{Autoconnect, Keeper},
     client::Client,
     connection::Registry,
-    networkmanager::{self, profiles::Profiles},
+    networkmanager::profiles::Profiles,
 };
 use background::Background;
 use begin::Begun;
@@ -166,8 +166,11 @@ impl Transactions {
         client: &Client,
     ) -> Result<Applied, TransactionError> {
         if !options.dry_run && declarations.iter().any(|declared| declared.state == "up") {
-            let bus = self.profiles.bus.clone();
-            tokio::spawn(async move { networkmanager::wake_dispatcher(&bus).await });
+            let registry = Arc::clone(&self.registry);
+            tokio::spawn(async move {
+                let host = registry.host();
+                host.networkmanager.wake_dispatcher(&host.bus).await;
+            });
         }
         let prepared = self.prepared_by(client).await;
         let (_turn, base) = match prepared {

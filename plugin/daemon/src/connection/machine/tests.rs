@@ -200,6 +200,28 @@ fn of_several_pairs_the_first_late_report_completes_what_pluto_has_done() {
 }
 
 #[test]
+fn without_pluto_nothing_is_tried_until_there_is_another() {
+    let (unloading, _) = step(after(up()).0, Event::Lost, true);
+    let (waiting, effects) = step(unloading, Event::WithoutPluto, true);
+    assert_eq!((&waiting.phase, waiting.lost), (&Phase::Waiting, Some(0)));
+    assert!(
+        matches!(
+            effects[..],
+            [Effect::Note(Reason::PlutoDown { .. }), Effect::Wait(3)]
+        ),
+        "{effects:?}"
+    );
+    let (next, effects) = step(waiting, Event::Retry, true);
+    assert_eq!((next.phase, effects), (Phase::Preparing, vec![Effect::Prepare]));
+    // Who wanted it down, or has another wish, is served all the same.
+    let (unloading, _) = step(after(up()).0, Event::Deactivate, true);
+    assert_eq!(
+        step(unloading, Event::WithoutPluto, true),
+        (State::default(), Vec::new())
+    );
+}
+
+#[test]
 fn after_a_loss_every_failure_is_noted_and_tried_again_later() {
     let mut state = lost();
     for failed in 1..=3 {

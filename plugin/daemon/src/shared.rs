@@ -5,7 +5,7 @@ use tokio::sync::Mutex;
 
 /// The last outcome of work, and how often that was begun.
 #[derive(Debug)]
-pub(super) struct Shared<T> {
+pub(crate) struct Shared<T> {
     begun: std::sync::atomic::AtomicU64,
     last: Mutex<Option<(u64, T)>>,
 }
@@ -21,7 +21,7 @@ impl<T> Default for Shared<T> {
 
 impl<T: Clone> Shared<T> {
     /// What came of `work`, by whomever it was done, begun after this was called.
-    pub(super) async fn run(&self, work: impl AsyncFnOnce() -> T) -> T {
+    pub(crate) async fn run(&self, work: impl AsyncFnOnce() -> T) -> T {
         use std::sync::atomic::Ordering::SeqCst;
         let asked = self.begun.load(SeqCst);
         let mut last = self.last.lock().await;
