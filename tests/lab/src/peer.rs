@@ -70,10 +70,15 @@ pub fn expect_psk_with(right: Host<'_>, further: &[&str]) -> Result<()> {
 /// pluto does not take it.
 pub fn expect_psk_from_anywhere(right: Host<'_>, address: &str, behind: &str) -> Result<()> {
     right.set_psk(PSK)?;
-    let (address, behind) = (format!("left={address}"), format!("leftsubnet={behind}"));
+    let (bits, family) = match address.contains(':') {
+        true => (128, "hostaddrfamily=ipv6"),
+        false => (32, "hostaddrfamily=ipv4"),
+    };
+    let (address, behind) = (format!("left={address}"), format!("leftsubnet={behind}/{bits}"));
     let options = [
         &address,
         &behind,
+        family,
         "leftid=@right.example.org",
         "right=%any",
         "rightid=@left.example.org",
