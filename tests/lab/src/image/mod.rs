@@ -39,6 +39,12 @@ impl Image {
         }
     }
 
+    /// Whether AppArmor is on there, and with it our profiles.
+    #[must_use]
+    pub fn confines(self) -> bool {
+        self == Self::Trixie
+    }
+
     /// The image booted to readiness, which is built on first use.
     ///
     /// # Errors
@@ -80,7 +86,7 @@ impl Image {
         tell("fetching and installing packages");
         recipe::bootstrap(self, work_dir)?;
         tell("making the disk");
-        recipe::make_disk(work_dir)?;
+        recipe::make_disk(self, work_dir)?;
         tell("booting once");
         boot_once(work_dir)?;
         tell("ready");
