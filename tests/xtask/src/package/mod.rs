@@ -25,14 +25,16 @@ use verify::Kind;
 const NAME: &str = "nmstate-ipsec";
 
 /// Programs that make packages, and the Debian packages that bring them.
-const TOOLS: [(&str, &str); 7] = [
+const TOOLS: [(&str, &str); 9] = [
     ("/usr/bin/dh", "debhelper"),
+    ("/usr/bin/dh_apparmor", "dh-apparmor"),
     ("/usr/bin/dpkg-buildpackage", "dpkg-dev"),
     ("/usr/bin/fakeroot", "fakeroot"),
     ("/usr/bin/git", "git"),
     ("/usr/bin/lintian", "lintian"),
     ("/usr/bin/rpmbuild", "rpm"),
     ("/usr/bin/rpmlint", "rpmlint"),
+    ("/usr/sbin/apparmor_parser", "apparmor"),
 ];
 
 #[derive(Args)]
