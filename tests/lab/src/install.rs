@@ -44,6 +44,13 @@ fn programs() -> impl Iterator<Item = Program> {
     }])
 }
 
+/// AppArmor's profiles in this workspace, and where they are on a host. They are no part of the tree because not every
+/// distribution has AppArmor.
+const PROFILES: (&str, &str) = (
+    "packaging/apparmor/nmstate-ipsec",
+    "/etc/apparmor.d/nmstate-ipsec",
+);
+
 const ACTIVATE_SCRIPT: &str = include_str!("files/activate.sh");
 
 /// How the workspace's programs are built.
@@ -104,7 +111,7 @@ impl Installed {
     }
 }
 
-/// Everything of ours that a host gets: programs, and the tree `packaging/root`.
+/// Everything of ours that a host gets: programs, the tree `packaging/root`, and AppArmor's profiles.
 #[derive(Debug)]
 pub struct Product {
     files: Vec<Installed>,
@@ -148,6 +155,13 @@ impl Product {
         }
         let root = host::workspace_dir().join("packaging/root");
         gather(&root, &root, &mut files)?;
+        let (profiles, path) = PROFILES;
+        let profiles = host::workspace_dir().join(profiles);
+        files.push(Installed {
+            path: path.to_owned(),
+            mode: 0o644,
+            content: fs::read(&profiles).with_context(|| format!("reading {}", profiles.display()))?,
+        });
         files.sort_by(|one, other| one.path.cmp(&other.path));
         Ok(Self { files })
     }

@@ -7,6 +7,7 @@ pub mod agent;
 pub mod artefacts;
 pub mod commands;
 pub mod crowd;
+pub mod denials;
 pub mod document;
 pub mod host;
 pub mod image;

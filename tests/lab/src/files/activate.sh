@@ -1,5 +1,8 @@
 # Does what a package's installation does after its files are there.
 set -eu
+if aa-enabled --quiet 2>/dev/null; then
+    apparmor_parser --replace --write-cache /etc/apparmor.d/nmstate-ipsec
+fi
 systemd-tmpfiles --create nmstate-ipsec.conf
 systemctl daemon-reload
 systemctl reload dbus.service

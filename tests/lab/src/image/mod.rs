@@ -53,6 +53,12 @@ impl Image {
         }
     }
 
+    /// Whether AppArmor is on there, and with it our profiles.
+    #[must_use]
+    pub fn confines(self) -> bool {
+        self == Self::Trixie
+    }
+
     /// The image booted to readiness, which is built on first use.
     ///
     /// # Errors

@@ -78,6 +78,10 @@ const SELINUX_SCRIPT: &str = include_str!("files/selinux.sh");
 /// Has the kernel enforce SELinux's policy from the start, in place of AppArmor's.
 const SELINUX_KERNEL_ARGUMENTS: &str = "security=selinux enforcing=1";
 
+/// What else trixie has: its hosts confine what we install there, as most of Debian's do. bookworm's do not, so that both are
+/// tested.
+const TRIXIE_PACKAGES: [&str; 1] = ["apparmor"];
+
 /// Size of the guest's disk; the file that holds it is sparse.
 const DISK_SIZE: &str = "4G";
 
@@ -138,30 +142,44 @@ const FILES: [(&str, u32, &str); 9] = [
     ("etc/sysctl.d/90-lab.conf", 0o644, "kernel.printk = 4 4 1 7\n"),
 ];
 
+/// What else trixie has. Confined, tcpdump could not write where captures are kept; and nothing that AppArmor refuses is to be
+/// lost among other messages.
+const TRIXIE_FILES: [(&str, u32, &str); 2] = [
+    ("etc/apparmor.d/disable/usr.bin.tcpdump", 0o644, ""),
+    ("etc/sysctl.d/91-lab.conf", 0o644, "kernel.printk_ratelimit = 0\n"),
+];
+
+fn packages(image: Image) -> Vec<&'static str> {
+    let further: &[&str] = match image {
+        Image::Trixie => &TRIXIE_PACKAGES,
+        Image::Selinux => &SELINUX_PACKAGES,
+        Image::Bookworm => &[],
+    };
+    [&PACKAGES, further].concat()
+}
+
+fn files(image: Image) -> Vec<(&'static str, u32, &'static str)> {
+    let further: &[_] = if image.confines() { &TRIXIE_FILES } else { &[] };
+    [&FILES, further].concat()
+}
+
 /// Feeds everything that the image depends on into a hash.
 pub(super) fn describe(image: Image, hash: &mut Sha256) {
     // The agent's sources as this program was built with, so that one program always means one image.
     hash.update(include_bytes!("../bin/lab-agent.rs"));
     hash.update(include_bytes!("../protocol.rs"));
     hash.update(format!(
-        "{RECIPE_VERSION} {image} {PACKAGES:?} {DISK_SIZE} {MASKED_UNITS:?} {FILES:?}"
+        "{RECIPE_VERSION} {image} {:?} {DISK_SIZE} {MASKED_UNITS:?} {:?}",
+        packages(image),
+        files(image)
     ));
     hash.update(include_str!("files/make-disk.sh"));
     hash.update(vm::describe());
     if image == Image::Selinux {
         hash.update(format!(
-            "{SELINUX_PACKAGES:?} {SELINUX_MODULE:?} {SELINUX_LAB_MODULE} {SELINUX_SCRIPT} {SELINUX_KERNEL_ARGUMENTS}"
+            "{SELINUX_MODULE:?} {SELINUX_LAB_MODULE} {SELINUX_SCRIPT} {SELINUX_KERNEL_ARGUMENTS}"
         ));
     }
-}
-
-/// The packages of an image, separated by commas.
-fn packages(image: Image) -> String {
-    let further: &[&str] = match image {
-        Image::Selinux => &SELINUX_PACKAGES,
-        Image::Trixie | Image::Bookworm => &[],
-    };
-    [&PACKAGES, further].concat().join(",")
 }
 
 /// Installs the image's packages into `rootfs.tar`.
@@ -171,7 +189,7 @@ pub(super) fn bootstrap(image: Image, work_dir: &Path) -> Result<()> {
     let mut mmdebstrap = Command::new("mmdebstrap");
     mmdebstrap
         .args(["--quiet", "--variant=important", "--architectures=amd64"])
-        .arg(format!("--include={}", packages(image)))
+        .arg(format!("--include={}", packages(image).join(",")))
         // A build as root below a directory that the user _apt may not enter would fail.
         .arg(r#"--aptopt=APT::Sandbox::User "root""#)
         .arg(r#"--dpkgopt=path-exclude=/usr/share/man/*"#)
@@ -186,7 +204,7 @@ pub(super) fn bootstrap(image: Image, work_dir: &Path) -> Result<()> {
 /// Makes `disk.qcow2`, `vmlinuz` and `initrd.img` of `rootfs.tar` and the lab's own files.
 pub(super) fn make_disk(image: Image, work_dir: &Path) -> Result<()> {
     let overlay_dir = work_dir.join("overlay");
-    for (path, mode, content) in FILES {
+    for (path, mode, content) in files(image) {
         write(&overlay_dir.join(path), mode, content.as_bytes())?;
     }
     let agent = build_agent()?;

@@ -5,6 +5,7 @@ mod assigned;
 mod bare;
 mod certificates;
 mod common;
+mod confined;
 mod docs;
 mod endurance;
 mod examples;
@@ -34,7 +35,9 @@ use std::env;
 use std::process::ExitCode;
 use std::time::Instant;
 
-use anyhow::{Error, Result};
+use anyhow::{Error, Result, ensure};
+use lab::agent::Agent;
+use lab::denials;
 use lab::image::Image;
 use lab::world::{Pair, World};
 use libtest_mimic::{Arguments, Failed, Trial};
@@ -49,6 +52,8 @@ struct Story {
     plot: Plot,
     /// The image that it is told on; all common ones, if none is named.
     only: Option<Image>,
+    /// Files that AppArmor refuses to programs of ours in it, as it should.
+    refused: &'static [&'static str],
 }
 
 /// What happens in a story, by the world that it needs.
@@ -68,6 +73,7 @@ impl Story {
             name,
             plot: Plot::Plain(tell),
             only: None,
+            refused: &[],
         }
     }
 
@@ -76,6 +82,7 @@ impl Story {
             name,
             plot: Plot::OfProduct(tell),
             only: None,
+            refused: &[],
         }
     }
 
@@ -84,12 +91,19 @@ impl Story {
             name,
             plot: Plot::OfPair(tell),
             only: None,
+            refused: &[],
         }
     }
 
     /// The same on one image alone: what takes long and is about what both have in common.
     const fn only(mut self, image: Image) -> Self {
         self.only = Some(image);
+        self
+    }
+
+    /// The same with files that AppArmor is to refuse: in any other story it refuses nothing.
+    const fn refused(mut self, files: &'static [&'static str]) -> Self {
+        self.refused = files;
         self
     }
 
@@ -100,10 +114,27 @@ impl Story {
             Plot::OfProduct(tell) => (World::with_product(image)?, tell),
             Plot::OfPair(tell) => {
                 let pair = Pair::with_product(image)?;
-                return tell(&pair).map_err(|error| pair.explain(name, error));
+                let told = tell(&pair).and_then(|()| self.was_refused_nothing(image, pair.left_vm().agent()));
+                return told.map_err(|error| pair.explain(name, error));
             }
         };
-        tell(&world).map_err(|error| world.explain(name, error))
+        let told = tell(&world).and_then(|()| self.was_refused_nothing(image, world.agent()));
+        told.map_err(|error| world.explain(name, error))
+    }
+
+    /// AppArmor has refused nothing that a program of ours needed.
+    fn was_refused_nothing(&self, image: Image, agent: &Agent) -> Result<()> {
+        if !image.confines() {
+            return Ok(());
+        }
+        let mut records = denials::told(agent)?;
+        for file in self.refused {
+            let name = format!("name=\"{file}\"");
+            records.retain(|record| !record.contains(&name));
+        }
+        let records = records.join("\n");
+        ensure!(records.is_empty(), "AppArmor has refused this:\n{records}");
+        Ok(())
     }
 }
 
@@ -164,6 +195,9 @@ const STORIES: &[Story] = &[
     Story::plain("packages::debian", packages::debian).only(Image::Trixie),
     Story::plain("packages::enforcing", packages::enforcing).only(Image::Selinux),
     Story::of_product("hostile::profiles", hostile::profiles).only(Image::Trixie),
+    Story::of_product("confined::enforced", confined::enforced)
+        .only(Image::Trixie)
+        .refused(&confined::REFUSED),
     Story::of_product("unprivileged::on_the_bus", unprivileged::on_the_bus).only(Image::Trixie),
     Story::of_product("secrets::stay_secret", secrets::stay_secret).only(Image::Bookworm),
     Story::of_product("assigned::x509", assigned::x509),

@@ -25,15 +25,17 @@ use verify::Kind;
 const NAME: &str = "nmstate-ipsec";
 
 /// Programs that make packages, and the Debian packages that bring them.
-const TOOLS: [(&str, &str); 9] = [
+const TOOLS: [(&str, &str); 11] = [
     ("/usr/bin/bzip2", "bzip2"),
     ("/usr/bin/dh", "debhelper"),
+    ("/usr/bin/dh_apparmor", "dh-apparmor"),
     ("/usr/bin/dpkg-buildpackage", "dpkg-dev"),
     ("/usr/bin/fakeroot", "fakeroot"),
     ("/usr/bin/git", "git"),
     ("/usr/bin/lintian", "lintian"),
     ("/usr/bin/rpmbuild", "rpm"),
     ("/usr/bin/rpmlint", "rpmlint"),
+    ("/usr/sbin/apparmor_parser", "apparmor"),
     ("/usr/share/selinux/devel/Makefile", "selinux-policy-dev"),
 ];
 

@@ -60,6 +60,23 @@ fn rust_is_as_new_as_the_workspace_says() {
     }
 }
 
+/// AppArmor confines whatever is installed but the administrator's command.
+#[test]
+fn every_service_has_a_profile() {
+    let profiles = read("packaging/apparmor/nmstate-ipsec");
+    for program in read("packaging/programs")
+        .lines()
+        .filter(|line| !line.starts_with('#'))
+    {
+        let path = program.split_whitespace().last().unwrap();
+        let start = format!(" {path} {{");
+        let is_confined = profiles
+            .lines()
+            .any(|line| line.starts_with("profile ") && line.ends_with(&start));
+        assert_eq!(is_confined, path != "/usr/bin/nmstate-ipsec", "{path}");
+    }
+}
+
 /// What is allowed stands in the policy of root alone, and everybody else is refused the same.
 #[test]
 fn dbus_is_for_root_alone() {

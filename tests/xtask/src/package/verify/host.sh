@@ -44,6 +44,10 @@ remove_packages() {
 changed() {
     (cd "$dir/changes" && find . \( -path ./var/lib/dpkg -o -path ./var/log -o -path ./var/cache \) -prune -o -print) |
         while read -r path; do
+            # A device stands for what is gone.
+            if [ -c "$dir/changes/$path" ]; then
+                continue
+            fi
             if [ ! -d "$dir/changes/$path" ] || [ ! -d "/$path" ]; then
                 echo "${path#.}"
             fi

@@ -64,6 +64,9 @@ pub(super) fn verify(workshop: &Workshop, kind: Kind) -> Result<Tally> {
         &format!("{}: lint", kind.ending()),
         &lint::faults(workshop, kind, &packages)?,
     ));
+    if kind == Kind::Deb {
+        tally.add(tell("AppArmor's profiles", &profile_faults()));
+    }
     let story = story(workshop, kind, &packages)?;
     tally.add(tell(
         &format!("{}: installed, installed again, removed", kind.ending()),
@@ -86,6 +89,19 @@ fn tell(what: &str, faults: &[String]) -> Tally {
     }
     println!("{what}: {}", if faults.is_empty() { "ok" } else { "FAILED" });
     Tally::of(faults.is_empty())
+}
+
+/// What AppArmor does not understand of the profiles; the kernel of this host need not have it.
+fn profile_faults() -> Vec<String> {
+    let mut parser = Command::new("/usr/sbin/apparmor_parser");
+    parser.args(["--skip-kernel-load", "--skip-cache"]);
+    parser.arg(host::workspace_dir().join("packaging/apparmor/nmstate-ipsec"));
+    let parsed = host::run(&mut parser);
+    parsed
+        .err()
+        .map(|error| format!("{error:#}"))
+        .into_iter()
+        .collect()
 }
 
 /// What the shell does not understand of the scripts that run when a package comes and goes.
