@@ -35,7 +35,6 @@ pub(crate) struct What {
 pub(crate) fn run(image: Image, runs: usize, what: What) -> Result<ExitCode> {
     if what.reliability {
         reliability::run(image, runs)?;
-        boots::run(image, runs)?;
         return Ok(ExitCode::SUCCESS);
     }
     if !what.transactions {

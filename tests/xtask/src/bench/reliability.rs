@@ -10,6 +10,7 @@ use lab::image::Image;
 use lab::peer;
 use lab::world::{Host, World};
 
+use super::boots;
 use super::times::{self, Row, Times};
 
 const COUNT: usize = 50;
@@ -53,10 +54,14 @@ done
 
 pub(super) fn run(image: Image, runs: usize) -> Result<()> {
     let world = World::with_release(image)?;
-    measure(&world, runs).map_err(|error| world.explain("bench", error))
+    let explain = |error| world.explain("bench", error);
+    restarts(&world, runs).map_err(explain)?;
+    boots::run(image, runs)?;
+    // Comes last: it needs no quiet machine.
+    idle(&world).map_err(explain)
 }
 
-fn measure(world: &World, runs: usize) -> Result<()> {
+fn restarts(world: &World, runs: usize) -> Result<()> {
     let left = world.left();
     left.set_psk(peer::PSK)?;
     crowd::expect(world.right(), COUNT)?;
@@ -82,8 +87,7 @@ fn measure(world: &World, runs: usize) -> Result<()> {
         plain: &plain,
     };
     row.print(Some(1.3));
-    left.apply_ours(&Document::new(&crowd::document(COUNT, "")?), &["--quiet"])?;
-    idle(left)
+    Ok(())
 }
 
 fn restart(left: Host<'_>) -> Result<Duration> {
@@ -93,7 +97,9 @@ fn restart(left: Host<'_>) -> Result<Duration> {
     Ok(Duration::from_nanos(nanoseconds))
 }
 
-fn idle(left: Host<'_>) -> Result<()> {
+fn idle(world: &World) -> Result<()> {
+    let left = world.left();
+    left.apply_ours(&Document::new(&crowd::document(COUNT, "")?), &["--quiet"])?;
     wait_until("all are up", PATIENCE, || {
         Ok((left.spis()?.len() >= 2 * COUNT).then_some(()))
     })?;

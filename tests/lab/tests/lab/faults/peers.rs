@@ -103,7 +103,7 @@ pub(crate) fn peer_returns(pair: &Pair) -> Result<()> {
                 .command(["nmstate-ipsec", "status", INTERFACE])
                 .output()?
                 .stdout;
-            Ok(said.contains("authentication").then_some(()))
+            Ok(said.contains("(certificate-untrusted)").then_some(()))
         },
     )
     .with_context(|| format!("it is said:\n{said}"))?;
