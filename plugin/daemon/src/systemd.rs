@@ -41,6 +41,13 @@ trait Unit {
     fn active_state(&self) -> zbus::Result<String>;
 }
 
+/// Why nothing can be done while pluto was stopped: it is not for this daemon to start it.
+pub fn pluto_is_stopped() -> Reason {
+    Reason::PlutoDown {
+        detail: format!("whoever stopped {IPSEC_UNIT} starts it again"),
+    }
+}
+
 /// Whether systemd runs this host (`sd_booted(3)`).
 pub fn is_booted() -> bool {
     Path::new("/run/systemd/system").is_dir()

@@ -25,7 +25,7 @@ use nmstate_ipsec_core::{
     updown::{Action, Updown},
 };
 
-use crate::systemd::IPSEC_UNIT;
+use crate::systemd;
 
 /// Without pluto the next try is as far away as after so many failures more: it is for a watch that is blind.
 const PAUSE_WITHOUT_PLUTO: u32 = 3;
@@ -223,17 +223,8 @@ pub fn step(state: State, event: Event, one_pair: bool) -> (State, Vec<Effect>) 
         (Unloading(_), Event::Activate | Event::Register) => (Unloading(After::Activate), Vec::new()),
         (Unloading(_), Event::Deactivate) => (Unloading(After::Rest), Vec::new()),
         (Unloading(After::Retry), Event::WithoutPluto) if lost.is_some() => return wait_for_pluto(lost),
-        (phase @ Unloading(_), Event::WithoutPluto) => {
-            return step(State { phase, lost }, Event::Unloaded, one_pair);
-        }
-        (Unloading(After::Rest), Event::Unloaded) => (Idle, Vec::new()),
-        (Unloading(After::Fail(reason)), Event::Unloaded) => (Idle, vec![Effect::Fail(reason)]),
-        (Unloading(After::Activate), Event::Unloaded) => return begin(),
-        (Unloading(After::Retry), Event::Unloaded) => match lost {
-            None | Some(0) => (Preparing, vec![Effect::Prepare]),
-            // Two hosts that wait for their next tries in turn would never meet.
-            Some(_) => (Opening, vec![Effect::Open]),
-        },
+        (Unloading(after), Event::Unloaded | Event::WithoutPluto) => return unloaded(after, lost),
+
         (phase, Event::Deactivate) if phase != Idle => unload(After::Rest),
         (phase, Event::Activate | Event::Register) if phase != Idle => unload(After::Activate),
         // Late ends of work that was given up, and reports of a tunnel that is going.
@@ -241,6 +232,19 @@ pub fn step(state: State, event: Event, one_pair: bool) -> (State, Vec<Effect>) 
     };
     // Up and idle: whatever was lost before is over.
     let lost = lost.filter(|_| !matches!(phase, Up(..) | Idle));
+    (State { phase, lost }, effects)
+}
+
+/// Everything of the connection is gone from pluto.
+fn unloaded(after: After, lost: Option<u32>) -> (State, Vec<Effect>) {
+    let (phase, lost, effects) = match (after, lost) {
+        (After::Rest, _) => (Phase::Idle, None, Vec::new()),
+        (After::Fail(reason), _) => (Phase::Idle, None, vec![Effect::Fail(reason)]),
+        (After::Activate, _) => return begin(),
+        (After::Retry, None | Some(0)) => (Phase::Preparing, lost, vec![Effect::Prepare]),
+        // Two hosts that wait for their next tries in turn would never meet.
+        (After::Retry, Some(_)) => (Phase::Opening, lost, vec![Effect::Open]),
+    };
     (State { phase, lost }, effects)
 }
 
@@ -257,13 +261,12 @@ fn opened_or_not(lost: Option<u32>, opened: Result<ResolvedEnds, Reason>) -> (St
 
 /// Nothing can be tried until there is another pluto.
 fn wait_for_pluto(lost: Option<u32>) -> (State, Vec<Effect>) {
-    let detail = format!("whoever stopped {IPSEC_UNIT} starts it again");
     let pause = lost.unwrap_or_default().saturating_add(PAUSE_WITHOUT_PLUTO);
     let state = State {
         phase: Phase::Waiting,
         lost,
     };
-    let effects = vec![Effect::Note(Reason::PlutoDown { detail }), Effect::Wait(pause)];
+    let effects = vec![Effect::Note(systemd::pluto_is_stopped()), Effect::Wait(pause)];
     (state, effects)
 }
 

@@ -7,6 +7,7 @@ use nmstate_ipsec_core::profile::{Profile, Uuid};
 use super::{Host, machine::Event};
 use crate::{
     kernel::{self, Traces},
+    libreswan::SOON,
     routing::Devices,
     secrets_file,
 };
@@ -14,48 +15,65 @@ use crate::{
 /// How long pluto may take to end, where nobody waits for this: it takes down what it has, one by one.
 const END_TIME_OUT: Duration = Duration::from_secs(30);
 
-/// The same where NetworkManager waits for the end of a `Disconnect`, ten seconds in all.
-const SOON: Duration = Duration::from_secs(3);
+/// What there was of a pluto when a connection was to be taken out of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Pluto {
+    /// It has ended.
+    Ended,
+    /// It did not do what it was asked.
+    Fails,
+    /// It knows no connection at all: it has just been started.
+    IsNew,
+    /// It does not have the connection any more.
+    TookOut,
+}
 
 /// Takes everything of the connection away. `traces` is what its SAs and policies are known by. One that comes `again` keeps
 /// its secrets: there may be no room to write them anew. What cannot be done is logged, and the rest is done all the same.
 pub(super) async fn unload(host: &Host, profile: &Profile, traces: Traces, again: bool) -> Event {
-    let (uuid, name) = (&profile.uuid, profile.pluto_name());
-    let time_out = if again { END_TIME_OUT } else { SOON };
-    if host.is_without_pluto(time_out).await {
+    let uuid = &profile.uuid;
+    let pluto = match host
+        .is_without_pluto(if again { END_TIME_OUT } else { SOON })
+        .await
+    {
+        true => Pluto::Ended,
+        false => take_out_of_pluto(host, profile).await,
+    };
+    if pluto != Pluto::TookOut {
         take_out_of_kernel(uuid, traces).await;
-        host.routings.remove(uuid);
-        if !again {
-            forget_secrets(host, uuid, false).await;
-        }
-        return Event::WithoutPluto;
     }
+    host.routings.remove(uuid);
+    if !again {
+        forget_secrets(host, uuid, matches!(pluto, Pluto::IsNew | Pluto::TookOut)).await;
+    }
+    match pluto {
+        Pluto::Ended => Event::WithoutPluto,
+        _ => Event::Unloaded,
+    }
+}
+
+async fn take_out_of_pluto(host: &Host, profile: &Profile) -> Pluto {
+    let (uuid, name) = (&profile.uuid, profile.pluto_name());
     host.libreswan.settled(&name).await;
     let status = host.libreswan.status_soon().await;
     let is_there = status.as_ref().map_or(true, |status| {
         let mut known = status.of(&name).peekable();
         known.peek().is_some() && known.all(|known| known.runs(&host.updown))
     });
-    let mut answers = status.is_ok();
     if is_there && let Err(reason) = host.libreswan.delete(name.as_str()).await {
         tracing::warn!(ipsec_uuid = %uuid, nm_connection = %uuid, "failed to take '{name}' out of pluto: {reason}");
-        answers = false;
+        return Pluto::Fails;
     }
     match status {
-        Ok(status) if answers && !status.is_empty() => {
+        Err(_) => Pluto::Fails,
+        Ok(status) if status.is_empty() => Pluto::IsNew,
+        Ok(status) => {
             if status.has_siblings(&name) {
                 bring_orphans_back(host).await;
             }
-        }
-        _ => {
-            take_out_of_kernel(uuid, traces).await;
+            Pluto::TookOut
         }
     }
-    host.routings.remove(uuid);
-    if !again {
-        forget_secrets(host, uuid, answers).await;
-    }
-    Event::Unloaded
 }
 
 /// Takes the device of a connection that has ended away, where pluto does not: it hangs, was killed, or is not the one

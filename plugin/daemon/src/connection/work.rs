@@ -215,11 +215,8 @@ pub(super) async fn load(
     }
     host.expect_device(profile);
     let may_start = may_start || !systemd::is_booted();
-    let is_down = || Reason::PlutoDown {
-        detail: format!("whoever stopped {} starts it again", systemd::IPSEC_UNIT),
-    };
     if !may_start && *host.runs.borrow() == Some(false) && !host.libreswan.listen().await? {
-        return Err(is_down());
+        return Err(systemd::pluto_is_stopped());
     }
     // Listening makes pluto look at addresses and secrets again. It does not matter which of the two
     // comes first: the connection is not used before both are done.
@@ -233,7 +230,7 @@ pub(super) async fn load(
         host.started.notify_one();
         added
     } else if !may_start {
-        return Err(is_down());
+        return Err(systemd::pluto_is_stopped());
     } else {
         start_pluto(host).await?;
         add(host, profile, configuration.clone()).await

@@ -53,7 +53,7 @@ impl Libreswan {
             if let Some(batch) = self.adding.take() {
                 let underway = self.adding.underway.clone();
                 // A connection whose owner gives up must not be half handed over: settled() waits for the end of this.
-                tokio::spawn(add_all(self.addconn(&batch), batch, underway));
+                tokio::spawn(add_all(self.addconn_of_all(&batch), batch, underway));
             }
             (&mut answer).await
         };
@@ -69,11 +69,11 @@ impl Libreswan {
         configuration: String,
         check: impl Future<Output = Result<(), Reason>>,
     ) -> Added {
-        let addconn = self
-            .program("addconn", LOCAL_TIME_OUT)
-            .args(["--config", "-", name.as_str()])
-            .input(configuration);
-        let ran = addconn.run_after(check).await.map_err(Some)?;
+        let ran = self
+            .addconn([name.as_str()], configuration)
+            .run_after(check)
+            .await
+            .map_err(Some)?;
         let output = ran.map_err(|error| Some(local(error)))?;
         outcome::of_add(output.succeeded(), &output.said())
     }
@@ -86,9 +86,14 @@ impl Libreswan {
         let _ = tokio::time::timeout(SOON, settled).await;
     }
 
+    fn addconn<'a>(&self, names: impl IntoIterator<Item = &'a str>, configuration: String) -> Command {
+        self.program("addconn", LOCAL_TIME_OUT)
+            .args(["--config", "-"].into_iter().chain(names))
+            .input(configuration)
+    }
+
     /// The program that adds all of `batch`.
-    fn addconn(&self, batch: &[Waiting]) -> Command {
-        let names = batch.iter().map(|waiting| waiting.name.as_str());
+    fn addconn_of_all(&self, batch: &[Waiting]) -> Command {
         let mut configuration = String::new();
         for waiting in batch {
             let of_one = match configuration.is_empty() {
@@ -98,9 +103,7 @@ impl Libreswan {
             configuration.push_str(of_one);
             configuration.push('\n');
         }
-        self.program("addconn", LOCAL_TIME_OUT)
-            .args(["--config", "-"].into_iter().chain(names))
-            .input(configuration)
+        self.addconn(batch.iter().map(|waiting| waiting.name.as_str()), configuration)
     }
 }
 
@@ -155,7 +158,7 @@ fn without_include(configuration: &str) -> &str {
 
 #[cfg(test)]
 mod tests {
-    use std::{fs, os::unix::fs::PermissionsExt, path::Path};
+    use std::{fs, os::unix::fs::PermissionsExt, path::Path, time::Duration};
 
     use futures_util::future::join_all;
 
@@ -220,18 +223,24 @@ case \" $* \" in *' bad-'*) echo no such thing; exit 1 ;; esac
         assert_eq!(calls, ["one", "bad three", "bad", "three"]);
     }
 
+    /// Adds one connection, and another meanwhile, which is given up after so many milliseconds, and waits until that is settled.
+    async fn give_up_after(libreswan: &Libreswan, patience: u64) {
+        let given_up = async {
+            let patience = Duration::from_millis(patience);
+            let second = tokio::time::timeout(patience, add(libreswan, "two"));
+            assert!(second.await.is_err());
+            libreswan.settled(&pluto_name("two")).await;
+        };
+        let (first, ()) = tokio::join!(add(libreswan, "one"), given_up);
+        assert!(first.is_ok());
+    }
+
     #[tokio::test]
     async fn who_gives_up_is_not_added_later() {
         let dir = tempfile::tempdir().unwrap();
         let libreswan = notes(dir.path());
-        let first = add(&libreswan, "one");
-        let given_up = async {
-            let second = tokio::time::timeout(std::time::Duration::from_millis(50), add(&libreswan, "two"));
-            assert!(second.await.is_err());
-            libreswan.settled(&pluto_name("two")).await;
-        };
-        let (added, ()) = tokio::join!(first, given_up);
-        assert!(added.is_ok() && add(&libreswan, "three").await.is_ok());
+        give_up_after(&libreswan, 50).await;
+        assert!(add(&libreswan, "three").await.is_ok());
         assert_eq!(calls(dir.path()), ["one", "three"]);
     }
 
@@ -239,15 +248,8 @@ case \" $* \" in *' bad-'*) echo no such thing; exit 1 ;; esac
     async fn settled_waits_for_what_is_underway() {
         let dir = tempfile::tempdir().unwrap();
         let libreswan = notes(dir.path());
-        let first = add(&libreswan, "one");
-        let given_up = async {
-            let second = tokio::time::timeout(std::time::Duration::from_millis(300), add(&libreswan, "two"));
-            assert!(second.await.is_err());
-            libreswan.settled(&pluto_name("two")).await;
-            assert_eq!(calls(dir.path()), ["one", "two"]);
-            assert!(libreswan.adding.underway.borrow().is_empty());
-        };
-        let (added, ()) = tokio::join!(first, given_up);
-        assert!(added.is_ok());
+        give_up_after(&libreswan, 300).await;
+        assert_eq!(calls(dir.path()), ["one", "two"]);
+        assert!(libreswan.adding.underway.borrow().is_empty());
     }
 }

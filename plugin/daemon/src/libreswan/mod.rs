@@ -37,7 +37,7 @@ const LOCAL_TIME_OUT: Duration = Duration::from_secs(20);
 
 /// How long pluto may take for each step of taking a connection down: NetworkManager waits ten seconds for a
 /// `Disconnect` in all.
-const SOON: Duration = Duration::from_secs(3);
+pub(crate) const SOON: Duration = Duration::from_secs(3);
 
 /// The libreswan of this host.
 #[derive(Debug)]
