@@ -11,6 +11,7 @@ use anyhow::{Context, Result};
 
 use crate::agent::Agent;
 use crate::host;
+use crate::snapshot::Snapshot;
 use crate::world;
 
 /// Crate, program and place of each on a host: one list for guests and packages.
@@ -164,6 +165,12 @@ impl Product {
         });
         files.sort_by(|one, other| one.path.cmp(&other.path));
         Ok(Self { files })
+    }
+
+    /// The snapshot with the product installed, under a name of its own.
+    pub(crate) fn added_to(&self, snapshot: &Snapshot, name: &str) -> Result<Snapshot> {
+        let hash = world::hash(&[snapshot.identity().as_bytes(), self.hash().as_bytes()]);
+        snapshot.derive(name, &hash, |vm| self.install(vm.agent()))
     }
 
     /// Stands for all that would be installed and how.

@@ -1,9 +1,15 @@
 //! What stories, demonstration and measurements share: right's side of the connections, and documents.
 
+use std::time::Duration;
+
 use anyhow::Result;
 
+use crate::agent::GuestCommand;
 use crate::document::Document;
 use crate::world::Host;
+
+/// NSS writes a bundle's key a million times over, and pluto checks its database before it starts: slow under emulation.
+const PATIENCE: Duration = Duration::from_secs(300);
 
 /// The name of the connection that is declared on left.
 pub const INTERFACE: &str = "hosta_conn";
@@ -36,6 +42,9 @@ pub const PSK_PEER: [&str; 5] = [
     "rightid=@left.example.org",
     "authby=secret",
 ];
+
+/// The hosts as right sees them.
+const HOSTS: [&str; 2] = ["left=192.0.2.252", "right=192.0.2.251"];
 
 /// right's side of every connection that authenticates with certificates.
 const CERTIFICATE_PEER: [&str; 6] = [
@@ -93,10 +102,7 @@ pub fn expect_psk_from_anywhere(right: Host<'_>, address: &str, behind: &str) ->
 /// # Errors
 /// pluto does not take it.
 pub fn expect_certificate(right: Host<'_>, further: &[&str]) -> Result<()> {
-    expect_certificate_at(
-        right,
-        &[&["left=192.0.2.252", "right=192.0.2.251"], further].concat(),
-    )
+    expect_certificate_at(right, &[&HOSTS, further].concat())
 }
 
 /// The same with the addresses among `further`.
@@ -112,12 +118,10 @@ pub fn expect_certificate_at(right: Host<'_>, further: &[&str]) -> Result<()> {
 /// # Errors
 /// pluto does not come back.
 pub fn keep_expecting_certificate(right: Host<'_>, further: &[&str]) -> Result<()> {
-    let mut config = String::from("conn peer\n auto=add\n left=192.0.2.252\n right=192.0.2.251\n");
-    for option in CERTIFICATE_PEER.iter().chain(further) {
-        config.push_str(&format!(" {option}\n"));
-    }
+    let options = [&HOSTS[..], &CERTIFICATE_PEER, further].concat();
+    let config = format!("conn peer\n auto=add\n {}\n", options.join("\n "));
     right
-        .shell("cat >/etc/ipsec.d/peer.conf; systemctl enable --quiet ipsec.service; systemctl restart ipsec.service")
+        .shell("cat >/etc/ipsec.d/peer.conf; systemctl enable --quiet ipsec.service; systemctl restart ipsec.service; sync")
         .stdin(config)
         .run()
         .map(drop)
@@ -132,9 +136,38 @@ pub const LEFT_SUBJECT: &str = "/O=Example/CN=left.example.org";
 /// # Errors
 /// OpenSSL refuses.
 pub fn issue(host: Host<'_>, name: &str, subject: &str, days: i32) -> Result<()> {
-    let issue = host.shell(include_str!("world/files/issue.sh"));
-    let issue = issue.env("NAME", name).env("SUBJECT", subject);
+    let issue = issuing(host, name, "ca", "left.ext").env("SUBJECT", subject);
     issue.env("DAYS", &days.to_string()).run().map(drop)
+}
+
+/// Gives right another certificate for its name under the nickname that it uses, and restarts pluto. `authority` is the lab's
+/// `ca`, or another one in `/etc/lab-pki`.
+///
+/// # Errors
+/// OpenSSL or NSS refuses, or pluto does not come back.
+pub fn exchange_certificate(right: Host<'_>, authority: &str) -> Result<()> {
+    let issue = issuing(right, "right_server", authority, "right.ext");
+    let issue = issue.env("SUBJECT", "/O=Example/CN=right.example.org");
+    issue.env("DAYS", "30").run()?;
+    right
+        .shell(
+            "certutil -F -d sql:/var/lib/ipsec/nss -n right_server
+             pk12util -i /etc/lab-pki/right_server.p12 -d sql:/var/lib/ipsec/nss -W ''
+             systemctl restart ipsec.service",
+        )
+        .timeout(PATIENCE)
+        .run()
+        .map(drop)
+}
+
+fn issuing<'world>(
+    host: Host<'world>,
+    name: &str,
+    authority: &str,
+    extensions: &str,
+) -> GuestCommand<'world> {
+    let issue = host.shell(include_str!("world/files/issue.sh")).env("NAME", name);
+    issue.env("AUTHORITY", authority).env("EXTENSIONS", extensions)
 }
 
 /// `transport.yaml` or `tunnel.yaml` with its placeholders filled in.

@@ -90,10 +90,7 @@ impl World {
     }
 
     fn with(image: Image, product: &install::Product) -> Result<Self> {
-        let plain = plain_snapshot(image)?;
-        let hash = hash(&[plain.identity().as_bytes(), product.hash().as_bytes()]);
-        let installed = plain.derive("product", &hash, |vm| product.install(vm.agent()))?;
-        Self::start(image, &installed)
+        Self::start(image, &product.added_to(&plain_snapshot(image)?, "product")?)
     }
 
     fn start(image: Image, snapshot: &Snapshot) -> Result<Self> {

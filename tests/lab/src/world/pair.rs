@@ -51,8 +51,7 @@ impl Pair {
 
     fn with(image: Image, product: &install::Product) -> Result<Self> {
         let plain = snapshot(image)?;
-        let hash = hash(&[plain.identity().as_bytes(), product.hash().as_bytes()]);
-        let installed = plain.derive("pair_product", &hash, |vm| product.install(vm.agent()))?;
+        let installed = product.added_to(&plain, "pair_product")?;
 
         let cable = tempfile::Builder::new().prefix("lab-cable-").tempdir()?;
         let (one, other) = (cable.path().join("left"), cable.path().join("right"));

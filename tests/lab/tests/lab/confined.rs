@@ -85,7 +85,7 @@ pub(crate) fn enforced(world: &World) -> Result<()> {
 fn is_refused(world: &World, profile: &str, file: &str, script: &str) -> Result<()> {
     let refusals = || -> Result<usize> {
         let names = [format!("profile=\"{profile}\""), format!("name=\"{file}\"")];
-        let told = denials::told(world.agent())?;
+        let told = denials::of_apparmor(world.agent())?;
         Ok(told
             .iter()
             .filter(|record| names.iter().all(|name| record.contains(name)))

@@ -68,31 +68,25 @@ enum Plot {
 }
 
 impl Story {
-    const fn plain(name: &'static str, tell: fn(&World) -> Result<()>) -> Self {
+    const fn new(name: &'static str, plot: Plot) -> Self {
         Self {
             name,
-            plot: Plot::Plain(tell),
+            plot,
             only: None,
             refused: &[],
         }
+    }
+
+    const fn plain(name: &'static str, tell: fn(&World) -> Result<()>) -> Self {
+        Self::new(name, Plot::Plain(tell))
     }
 
     const fn of_product(name: &'static str, tell: fn(&World) -> Result<()>) -> Self {
-        Self {
-            name,
-            plot: Plot::OfProduct(tell),
-            only: None,
-            refused: &[],
-        }
+        Self::new(name, Plot::OfProduct(tell))
     }
 
     const fn of_pair(name: &'static str, tell: fn(&Pair) -> Result<()>) -> Self {
-        Self {
-            name,
-            plot: Plot::OfPair(tell),
-            only: None,
-            refused: &[],
-        }
+        Self::new(name, Plot::OfPair(tell))
     }
 
     /// The same on one image alone: what takes long and is about what both have in common.
@@ -127,7 +121,7 @@ impl Story {
         if !image.confines() {
             return Ok(());
         }
-        let mut records = denials::told(agent)?;
+        let mut records = denials::of_apparmor(agent)?;
         for file in self.refused {
             let name = format!("name=\"{file}\"");
             records.retain(|record| !record.contains(&name));

@@ -9,7 +9,7 @@ use lab::agent::wait_until;
 use lab::document::Document;
 use lab::peer::{self, INTERFACE};
 use lab::world::{Host, RIGHT_V4, World};
-use lab::{commands, host};
+use lab::{commands, denials, host};
 
 use crate::{certificates, common};
 
@@ -212,18 +212,13 @@ fn is_purged(left: Host<'_>) -> Result<()> {
     Ok(())
 }
 
-/// The records of what SELinux has refused to or of us, libreswan or NetworkManager: the kernel, systemd and the bus write alike.
-/// What Debian's policy refuses to Debian's own systemd while it boots is not about these.
-const DENIALS: &str = "journalctl --boot --output=cat --no-pager | grep 'avc: *denied' |
-    grep -E ':(nmstate_ipsec|ipsec_|NetworkManager_)[a-z_]*:' || :";
-
 /// The same where SELinux enforces Debian's policy with our module: nothing of it is refused.
 pub(crate) fn enforcing(world: &World) -> Result<()> {
     let left = world.left();
     let mode = left.command(["cat", "/sys/fs/selinux/enforce"]).run()?;
     ensure!(mode == "1", "SELinux does not enforce anything: {mode:?}");
     debian(world)?;
-    let denied = left.shell(DENIALS).run()?;
-    ensure!(denied.is_empty(), "SELinux has refused:\n{denied}");
+    let refused = denials::of_selinux(world.agent())?;
+    ensure!(refused.is_empty(), "SELinux has refused:\n{}", refused.join("\n"));
     Ok(())
 }

@@ -42,21 +42,6 @@ fn restart_right(world: &World) -> Result<()> {
     })
 }
 
-/// Gives right another certificate for its name under the nickname that it uses, from the authority in $CA, and restarts pluto.
-const ANOTHER_CERTIFICATE: &str = r#"
-set -eu
-umask 077
-cd /etc/lab-pki
-openssl genrsa -out other.key 2048 2>other.dots
-openssl req -new -key other.key -subj /O=Example/CN=right.example.org -out other.csr
-openssl x509 -req -in other.csr -CA "$CA.pem" -CAkey "$CA.key" -set_serial "0x$(openssl rand -hex 8)" -days 30 -sha256 \
-    -extfile right.ext -out other.pem 2>other.dots
-openssl pkcs12 -export -inkey other.key -in other.pem -name right_server -passout pass: -out other.p12
-certutil -F -d sql:/var/lib/ipsec/nss -n right_server
-pk12util -i other.p12 -d sql:/var/lib/ipsec/nss -W ""
-systemctl restart ipsec.service
-"#;
-
 /// An authority that nobody knows.
 const STRANGER: &str = "
 cd /etc/lab-pki
@@ -85,15 +70,11 @@ pub(crate) fn peer_returns(pair: &Pair) -> Result<()> {
     pair.right_vm().power_cycle(LONG)?;
     is_another("the peer has rebooted")?;
 
-    let give = |authority: &str| {
-        let give = right.shell(ANOTHER_CERTIFICATE).env("CA", authority);
-        give.timeout(PATIENCE).run().map(drop)
-    };
-    give("ca")?;
+    peer::exchange_certificate(right, "ca")?;
     is_another("the peer has another certificate")?;
 
     right.shell(STRANGER).timeout(PATIENCE).run()?;
-    give("stranger")?;
+    peer::exchange_certificate(right, "stranger")?;
     let mut said = String::new();
     wait_until(
         "it is said that the peer's certificate is not trusted",
@@ -108,7 +89,7 @@ pub(crate) fn peer_returns(pair: &Pair) -> Result<()> {
     )
     .with_context(|| format!("it is said:\n{said}"))?;
     ensure!(left.spis()?.is_empty(), "there are SAs with a stranger");
-    give("ca")?;
+    peer::exchange_certificate(right, "ca")?;
     is_another("the peer has a right certificate again")
 }
 
