@@ -9,7 +9,10 @@ use lab::image::Image;
 use lab::peer;
 use lab::world::{Host, Pair};
 
-use super::times::{self, Row, Times};
+use super::{
+    plain,
+    times::{self, Row, Times},
+};
 
 /// What a boot may take, and what comes up by itself after it.
 const PATIENCE: Duration = Duration::from_secs(300);
@@ -18,8 +21,6 @@ const PATIENCE: Duration = Duration::from_secs(300);
 const MOST_RUNS: usize = 3;
 
 /// libreswan alone brings this up when it starts.
-const PLAIN_CONFIG: &str = "/etc/ipsec.d/plain.conf";
-
 const PLAIN: &str = "\
 conn plain
  left=192.0.2.251
@@ -59,16 +60,9 @@ fn measure(pair: &Pair, runs: usize) -> Result<()> {
     let left = pair.left();
     peer::expect_psk(pair.right())?;
     left.set_psk(peer::PSK)?;
-    let (mut ours, mut plain) = (Boots::default(), Boots::default());
+    let (mut ours, mut of_plain) = (Boots::default(), Boots::default());
     for _ in 0..runs {
-        pair.left_vm()
-            .agent()
-            .put(PLAIN_CONFIG, 0o600, PLAIN.as_bytes())?;
-        plain.boot(pair)?;
-        left.command(["rm", PLAIN_CONFIG]).run()?;
-        left.command(["systemctl", "restart", "ipsec.service"]).run()?;
-        left.await_empty_kernel()?;
-
+        plain::while_kept(left, PLAIN, || of_plain.boot(pair))?;
         left.apply_ours(&Document::new(peer::PSK_DOCUMENT), &["--quiet"])?;
         ours.boot(pair)?;
         left.apply_ours(&peer::removal()?, &["--quiet"])?;
@@ -78,13 +72,13 @@ fn measure(pair: &Pair, runs: usize) -> Result<()> {
         (
             "once pluto listens",
             &ours.since_pluto,
-            &plain.since_pluto,
+            &of_plain.since_pluto,
             Some(1.5),
         ),
         (
             "once the device is up",
             &ours.since_device,
-            &plain.since_device,
+            &of_plain.since_device,
             None,
         ),
     ];

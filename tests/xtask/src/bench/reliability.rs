@@ -10,8 +10,10 @@ use lab::image::Image;
 use lab::peer;
 use lab::world::{Host, World};
 
-use super::boots;
-use super::times::{self, Row, Times};
+use super::{
+    boots, plain,
+    times::{self, Row, Times},
+};
 
 const COUNT: usize = 50;
 
@@ -24,9 +26,6 @@ const SETTLED: Duration = Duration::from_secs(60);
 
 /// The most that fifty connections may take under emulation.
 const PATIENCE: Duration = Duration::from_secs(900);
-
-/// libreswan alone brings these up when it starts.
-const PLAIN_CONFIG: &str = "/etc/ipsec.d/plain.conf";
 
 /// Restarts pluto's unit and waits until every connection has its pair of SAs, by the guest's own clock. Looking costs the
 /// processors that are measured: it is done seldom, and SAs are counted by the kernel.
@@ -66,15 +65,10 @@ fn restarts(world: &World, runs: usize) -> Result<()> {
     let left = world.left();
     left.set_psk(peer::PSK)?;
     crowd::expect(world.right(), COUNT)?;
-    let (mut ours, mut plain) = (Times::default(), Times::default());
+    let (mut ours, mut of_plain) = (Times::default(), Times::default());
     for _ in 0..runs {
         let config = crowd::plain_config(COUNT)?.replace("\n left=", "\n auto=start\n left=");
-        world.agent().put(PLAIN_CONFIG, 0o600, config.as_bytes())?;
-        plain.add(restart(left)?);
-        left.shell(&format!("rm {PLAIN_CONFIG}; systemctl restart ipsec.service"))
-            .run()?;
-        left.await_empty_kernel()?;
-
+        of_plain.add(plain::while_kept(left, &config, || restart(left))?);
         let document = Document::new(&crowd::document(COUNT, "")?);
         left.apply_ours(&document, &["--quiet"])?;
         ours.add(restart(left)?);
@@ -85,7 +79,7 @@ fn restarts(world: &World, runs: usize) -> Result<()> {
     let row = Row {
         work: "fifty connections back after pluto's restart",
         ours: &ours,
-        plain: &plain,
+        plain: &of_plain,
     };
     row.print(Some(1.3));
     Ok(())
