@@ -11,7 +11,9 @@ use nmstate_ipsec_core::{
     reason::Reason,
     render::{LeftEnd, ResolvedEnds, RightEnd},
 };
-use tokio::sync::watch;
+use tokio::{sync::watch, time::Instant};
+
+use crate::addresses::Deprecated;
 
 /// How long the resolver may take; its own time-out is usually 5 s for each server.
 const TIME_OUT: Duration = Duration::from_secs(20);
@@ -37,13 +39,15 @@ pub async fn ends(connection: &Connection) -> Result<ResolvedEnds, Reason> {
 }
 
 /// Ends when a name, or an interface, in `connection` no longer leads to the address in `ends`, or when the host no longer
-/// has the address `me` that the tunnel comes from, unless IKE may move it (`mobike`), or the virtual device. That is asked
-/// when `addresses` tells of a change of the host's own, and names now and then: the DNS tells nobody of a change.
+/// has the address `me` that the tunnel comes from, unless IKE may move it (`mobike`), or the virtual device; or when it has
+/// deprecated `me`, which it chose (`%defaultroute`) after `since`. That is asked when `addresses` tells of a change of the host's
+/// own, and names now and then: the DNS tells nobody of a change.
 pub async fn until_moved(
     connection: &Connection,
     ends: &ResolvedEnds,
     me: Option<IpAddr>,
-    addresses: &watch::Sender<()>,
+    since: Instant,
+    addresses: &watch::Sender<Deprecated>,
 ) {
     let is_fixed = |end: &HostAddress| !matches!(end, HostAddress::Name(_) | HostAddress::Interface(_));
     let looks_up = !is_fixed(&connection.left) || !is_fixed(&connection.right);
@@ -52,6 +56,12 @@ pub async fn until_moved(
     let mut changes = addresses.subscribe();
     let (left, right) = (ends.left.address(), ends.right.address());
     loop {
+        if let Some(me) = me
+            && connection.left == HostAddress::DefaultRoute
+            && is_superseded(me, since, &changes.borrow_and_update())
+        {
+            return tracing::warn!("this host has deprecated the address {me} for another");
+        }
         tokio::select! {
             // The sender lives as long as the daemon.
             _ = changes.changed() => {}
@@ -83,6 +93,19 @@ pub async fn until_moved(
             }
         }
     }
+}
+
+/// Whether `me` has been deprecated after `since`, and the host has an address to take its place. What is sent from that would
+/// be no traffic of the tunnel.
+fn is_superseded(me: IpAddr, since: Instant, deprecated: &Deprecated) -> bool {
+    let takes_its_place = |address: &IpAddr| match address {
+        IpAddr::V6(v6) => {
+            !v6.is_loopback() && !v6.is_unicast_link_local() && !deprecated.contains_key(address)
+        }
+        IpAddr::V4(_) => false,
+    };
+    deprecated.get(&me).is_some_and(|then| *then > since)
+        && of_host().is_ok_and(|addresses| addresses.iter().any(takes_its_place))
 }
 
 /// The addresses that an end may have, the resolver's best first; `None` where libreswan finds it.

@@ -29,7 +29,8 @@ use tokio::sync::{Notify, Semaphore, broadcast, mpsc, oneshot, watch};
 use zbus::names::OwnedUniqueName;
 
 use crate::{
-    addresses, bus,
+    addresses::{self, Deprecated},
+    bus,
     certificates::Certificates,
     client::Client,
     guard::Guards,
@@ -81,7 +82,7 @@ pub struct Host {
     /// Why connections failed lately.
     pub history: History,
     /// Tells that an address or a device of the host has come or gone.
-    pub addresses: watch::Sender<()>,
+    pub addresses: watch::Sender<Deprecated>,
     /// Whoever is told of the connections.
     pub networkmanager: NetworkManager,
     /// What is being taken down there.
@@ -142,7 +143,7 @@ impl Host {
             runs: watch::Sender::default(),
             recheck: Notify::new(),
             history: History::default(),
-            addresses: watch::Sender::new(()),
+            addresses: watch::Sender::new(Deprecated::new()),
             networkmanager: NetworkManager::default(),
             deactivations: Arc::default(),
             routings: Routings::default(),

@@ -570,7 +570,7 @@ impl Worker {
             }
             Effect::Watch(ends) => {
                 let me = me.or(ends.left.address());
-                resolve::until_moved(&profile.connection, &ends, me, &host.addresses).await;
+                resolve::until_moved(&profile.connection, &ends, me, since, &host.addresses).await;
                 Event::Lost
             }
             _ => {

@@ -33,7 +33,8 @@ use netlink_sys::{AsyncSocket, AsyncSocketExt, SocketAddr, TokioSocket, protocol
 use nmstate_ipsec_core::connection::Subnet;
 use tokio::{sync::Notify, time::Instant};
 
-use netlink::{DATAGRAM, dump, messages};
+pub(crate) use netlink::messages;
+use netlink::{DATAGRAM, dump};
 
 /// What goes together (the two SAs of a tunnel, all of a flush) is looked at once.
 const SETTLE: Duration = Duration::from_millis(200);

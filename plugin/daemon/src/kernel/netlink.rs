@@ -75,7 +75,7 @@ fn outcome(payload: &[u8]) -> io::Result<()> {
 }
 
 /// The messages of a datagram: type and payload.
-pub(super) fn messages(mut datagram: &[u8]) -> impl Iterator<Item = (u16, &[u8])> {
+pub(crate) fn messages(mut datagram: &[u8]) -> impl Iterator<Item = (u16, &[u8])> {
     std::iter::from_fn(move || {
         let message = NetlinkBuffer::new_checked(datagram).ok()?;
         let length = (message.length() as usize).next_multiple_of(4);

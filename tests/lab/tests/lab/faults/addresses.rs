@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use lab::agent::{Background, wait_until};
 use lab::peer;
 use lab::profile::Profile;
@@ -14,9 +14,12 @@ use crate::places;
 /// dnsmasq gives no lease shorter than two minutes; it is renewed after half of that.
 const RENEWAL: Duration = Duration::from_secs(60);
 
-/// How long a temporary address is used, and how long it is there: in life a day and a week.
+/// How long a temporary address is used for what is new, and how long it is there: in life a day and a week.
 const PREFERRED: Duration = Duration::from_secs(40);
-const VALID: Duration = Duration::from_secs(90);
+const VALID: Duration = Duration::from_secs(300);
+
+/// How often the tunnel is seen to follow the host to its next temporary address.
+const MOVES: usize = 2;
 
 /// A lease that ends in another address, and a device that is called otherwise after it.
 pub(crate) fn addresses(world: &World) -> Result<()> {
@@ -49,8 +52,8 @@ pub(crate) fn addresses(world: &World) -> Result<()> {
     profile.ensure_gone(left)
 }
 
-/// Privacy addresses (RFC 8981): the host makes itself another every day. The tunnel stays where it is while its own is there,
-/// however many come after it, and comes from another when it goes.
+/// Privacy addresses (RFC 8981): the host makes itself another every day, and has the one before for old connections. The tunnel
+/// comes from the one that new connections come from: they would go beside it.
 pub(crate) fn privacy(world: &World) -> Result<()> {
     let (left, right) = (world.left(), world.right());
     let router = dnsmasq(
@@ -70,37 +73,29 @@ pub(crate) fn privacy(world: &World) -> Result<()> {
     .timeout(PATIENCE)
     .run()?;
     let profile = from_anywhere(world, TO_V6)?;
-    let tunnel = || -> Result<_> {
-        let listed = left.security_associations()?;
-        let of_tunnel = |address: &String| listed.contains(&format!("src {address} dst {RIGHT_V6}"));
-        Ok(temporary(left)?.into_iter().find(of_tunnel))
+    // On a busy machine one may be followed by the next while it is looked at.
+    let comes_from_another_than = |last: &str| {
+        let (mut seen, mut address) = (None, String::new());
+        let comes = wait_until("the tunnel comes from a temporary address", PATIENCE, || {
+            let listed = left.security_associations()?;
+            let of_tunnel = |address: &String| listed.contains(&format!("src {address} dst {RIGHT_V6}"));
+            let Some(found) = temporary(left)?.into_iter().find(of_tunnel) else {
+                return Ok(None);
+            };
+            address = found;
+            let pings = pings_from(world, &address, TO_V6);
+            let is_right = address != last && pings.is_ok();
+            seen = Some((address.clone(), pings.map_err(|error| format!("{error:#}"))));
+            Ok(is_right.then_some(()))
+        });
+        comes.with_context(|| format!("{seen:?}"))?;
+        Ok::<_, anyhow::Error>(address)
     };
-    let first = wait_until("a tunnel from a temporary address", PATIENCE, tunnel)?;
-    comes_from(world, &first, TO_V6).context("the first address")?;
-
-    let spis = left.spis()?;
-    wait_until("another temporary address", PREFERRED + PATIENCE, || {
-        Ok((temporary(left)?.len() > 1).then_some(()))
-    })?;
-    comes_from(world, &first, TO_V6).context("there is another address")?;
-    ensure!(
-        spis == left.spis()?,
-        "the tunnel is another one, though its address is there"
-    );
-
-    places::idle(VALID - PREFERRED);
-    wait_until("the first address goes", VALID, || {
-        Ok((!temporary(left)?.contains(&first)).then_some(()))
-    })?;
-    // On a busy machine the next one may go while it is looked at.
-    let mut seen = None;
-    let moved = wait_until("the tunnel comes from another address", PATIENCE, || {
-        let Some(address) = tunnel()? else { return Ok(None) };
-        let comes = pings_from(world, &address, TO_V6);
-        seen = Some((address, comes.map_err(|error| format!("{error:#}"))));
-        Ok(matches!(seen, Some((_, Ok(())))).then_some(()))
-    });
-    moved.with_context(|| format!("the first address is gone: {seen:?}"))?;
+    let mut address = comes_from_another_than("").context("the first address")?;
+    for _ in 0..MOVES {
+        places::idle(PREFERRED);
+        address = comes_from_another_than(&address).context("the address is deprecated")?;
+    }
     router.signal(15)?;
     profile.delete(left)?;
     profile.ensure_gone(left)
