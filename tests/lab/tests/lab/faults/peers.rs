@@ -68,6 +68,11 @@ pub(crate) fn peer_returns(pair: &Pair) -> Result<()> {
         capture.stop()?.ensure_encrypted((LEFT_V4, RIGHT_V4))
     };
     pair.right_vm().power_cycle(LONG)?;
+    // Its boot takes what it takes.
+    wait_until("the peer's pluto is there", LONG, || {
+        let is_active = ["systemctl", "is-active", "--quiet", "ipsec.service"];
+        Ok(right.command(is_active).output()?.success().then_some(()))
+    })?;
     is_another("the peer has rebooted")?;
 
     peer::exchange_certificate(right, "ca")?;
