@@ -29,7 +29,7 @@ use netlink_packet_xfrm::{
     XFRM_MSG_FLUSHSA, XFRM_MSG_GETPOLICY, XFRM_MSG_GETSA, XFRM_MSG_NEWPOLICY, XFRM_MSG_NEWSA,
     XFRM_MSG_POLEXPIRE, XFRM_POLICY_OUT, XFRMNLGRP_EXPIRE, XFRMNLGRP_POLICY, XFRMNLGRP_SA, XfrmAttrs, policy,
 };
-use netlink_sys::{AsyncSocket, AsyncSocketExt, SocketAddr, TokioSocket, protocols::NETLINK_XFRM};
+use netlink_sys::{AsyncSocket, AsyncSocketExt, Socket, SocketAddr, TokioSocket, protocols::NETLINK_XFRM};
 use nmstate_ipsec_core::connection::Subnet;
 use tokio::{sync::Notify, time::Instant};
 
@@ -78,10 +78,26 @@ pub async fn watch(recheck: &Notify, listener: impl Fn(Arc<KernelFacts>)) -> io:
             () = recheck.notified() => {}
         }
         tokio::time::sleep(SETTLE).await;
+        // All of that is in the listing.
+        forget_notifications(socket.socket_mut());
         match tokio::task::spawn_blocking(list).await {
             Ok(Ok(facts)) => listener(Arc::new(facts)),
             Ok(Err(error)) => tracing::error!("failed to list the kernel's SAs and policies: {error}"),
             Err(error) => tracing::error!("failed to list the kernel's SAs and policies: {error}"),
+        }
+    }
+}
+
+/// Takes what has been notified until now out of the way.
+fn forget_notifications(socket: &Socket) {
+    let mut datagram = Vec::with_capacity(DATAGRAM);
+    loop {
+        datagram.clear();
+        match socket.recv(&mut datagram, nix::libc::MSG_DONTWAIT) {
+            Ok(_) => {}
+            // Some were dropped; there may be others behind that.
+            Err(error) if error.raw_os_error() == Some(nix::libc::ENOBUFS) => {}
+            Err(_) => return,
         }
     }
 }
