@@ -467,7 +467,7 @@ impl Worker {
         if is_elsewhere {
             self.changed = now();
             self.next_try = 0;
-            self.tell_change().await;
+            self.tell_change(described).await;
         }
         for effect in effects {
             self.perform(effect).await;
@@ -483,6 +483,7 @@ impl Worker {
                 }
                 if self
                     .current
+        let described = describe::state(&self.state.phase, self.profile());
                     .as_ref()
                     .is_some_and(|current| current.client.is_nobody())
                 {

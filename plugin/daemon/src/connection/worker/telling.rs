@@ -41,11 +41,14 @@ impl Worker {
             .await;
     }
 
-    /// Tells whoever listens that the connection is in another phase.
-    pub(super) async fn tell_change(&self) {
+    /// Tells whoever listens that the connection is in another phase, unless that is called as it was `before`.
+    pub(super) async fn tell_change(&self, before: &str) {
         let state = describe::state(&self.state.phase, self.profile());
         if let Err(error) = bus::tell_change(&self.host.bus, &self.name, self.uuid.as_str(), state).await {
             tracing::warn!(ipsec_uuid = %self.uuid, nm_connection = %self.uuid, "failed to tell of a change: {error}");
+        }
+        if state == before {
+            return;
         }
     }
 
