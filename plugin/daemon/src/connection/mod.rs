@@ -4,6 +4,7 @@ mod activation;
 mod describe;
 mod holds;
 pub mod machine;
+mod places;
 mod surplus;
 mod tries;
 mod unload;
@@ -25,7 +26,7 @@ use nmstate_ipsec_core::{
     render::PlutoName,
     updown::Updown,
 };
-use tokio::sync::{Notify, Semaphore, broadcast, mpsc, oneshot, watch};
+use tokio::sync::{Notify, broadcast, mpsc, oneshot, watch};
 use zbus::names::OwnedUniqueName;
 
 use crate::{
@@ -42,6 +43,7 @@ use crate::{
     systemd,
 };
 use holds::Holds;
+pub use places::Places;
 use tries::WAITING;
 pub use tries::{Tries, Try};
 use worker::{Request, Worker};
@@ -51,9 +53,6 @@ const REGISTRATION_TIME: Duration = Duration::from_secs(30);
 
 /// Most orphans that wait for the registry, which has nothing else to do.
 const ORPHANS: usize = 1024;
-
-/// Most connections that are loaded or negotiate at once.
-const AT_ONCE: usize = 16;
 
 /// How long a watch that has failed rests.
 const WATCH_REST: Duration = Duration::from_secs(5);
@@ -69,8 +68,8 @@ pub struct Host {
     pub secrets_dir: PathBuf,
     /// The program that pluto runs as `leftupdown`.
     pub updown: PathBuf,
-    /// Had by those who are loaded into pluto or negotiate: very many at once, as after its restart, only hinder each other.
-    pub places: Semaphore,
+    /// Had by those who are loaded into pluto or negotiate.
+    pub places: Places,
     /// Held while pluto is being started, so that one connection does it for all.
     pub starting: tokio::sync::Mutex<()>,
     /// Tells the watch of pluto that it was started, where systemd does not.
@@ -137,7 +136,7 @@ impl Host {
             bus,
             secrets_dir,
             updown,
-            places: Semaphore::new(AT_ONCE),
+            places: Places::new(),
             starting: tokio::sync::Mutex::default(),
             started: Notify::new(),
             runs: watch::Sender::default(),

@@ -12,7 +12,7 @@ use nmstate_ipsec_core::{
     updown::{Action, Updown},
 };
 use tokio::{
-    sync::{AcquireError, SemaphorePermit, mpsc, oneshot},
+    sync::{mpsc, oneshot},
     time::Instant,
 };
 use zbus::names::OwnedUniqueName;
@@ -22,6 +22,7 @@ use super::{
     activation::{Activation, Background},
     describe,
     machine::{self, After, Effect, Event, Phase, State},
+    places::Place,
     surplus, unload, verify, work,
 };
 use crate::{
@@ -34,6 +35,14 @@ use crate::{
 
 /// A listing that was taken this soon after a tunnel came up may be older than pluto's last step of it.
 const YOUTH: Duration = Duration::from_secs(1);
+
+/// A loss that is made good sooner is no news for NetworkManager: it would call the connection `activating`, run everybody's
+/// dispatcher scripts, and do it all again when the connection is back.
+const PASSING: Duration = Duration::from_secs(10);
+
+/// Where pluto was restarted under very many connections, that would take the processors from their negotiations: it waits for
+/// their end, so long at most.
+const BUSY: Duration = Duration::from_secs(20);
 
 /// A negotiation that takes longer waits for its peer.
 const SILENT: Duration = Duration::from_secs(5);
@@ -67,6 +76,8 @@ pub(super) enum Request {
     Inspect(oneshot::Sender<Result<(), String>>),
     /// What is it doing?
     Describe(oneshot::Sender<ConnectionStatus>),
+    /// It has been lost for so long that the client is to know.
+    LossLasts,
     /// Work in the background has ended; the number tells which.
     Ended(u64, Box<Event>),
 }
@@ -90,6 +101,8 @@ pub(super) struct Worker {
     is_unknown: bool,
     /// Whether a certificate of it was renewed before that.
     is_renewed: bool,
+    /// Runs as long as the client has not been told that it is lost.
+    passing: Option<Background>,
     /// Since when there are more SAs than are of use.
     surplus_since: Option<Instant>,
     /// Whether what is being taken out of pluto leaves its secrets for the next try.
@@ -124,6 +137,7 @@ impl Worker {
             traces: Traces::default(),
             is_unknown: false,
             is_renewed: false,
+            passing: None,
             surplus_since: None,
             keeps_secrets: false,
             name: String::new(),
@@ -174,6 +188,11 @@ impl Worker {
                 self.step(Event::Lost).await;
                 self.step(Event::Retry).await;
             }
+            Request::LossLasts => {
+                if self.passing.take().is_some() {
+                    self.tell_state().await;
+                }
+            }
             Request::Ended(number, event) if number == self.works => self.ended(*event).await,
             Request::Ended(..) => {}
         }
@@ -182,6 +201,7 @@ impl Worker {
             self.current = None;
             self.traces = Traces::default();
             self.is_unknown = false;
+            self.passing = None;
             self.answer();
         }
     }
@@ -312,6 +332,8 @@ impl Worker {
             let (ends, reports) = (*ends, reports.clone());
             return self.announce(&ends, &reports).await;
         }
+        // Whatever the one before has not been told is not for this one.
+        self.passing = None;
         self.next = Some(activation);
         self.step(wish).await;
     }
@@ -461,6 +483,7 @@ impl Worker {
             .as_ref()
             .is_some_and(|current| work::has_one_pair(&current.profile));
         let before = std::mem::discriminant(&self.state.phase);
+        let described = describe::state(&self.state.phase, self.profile());
         let (state, effects) = machine::step(std::mem::take(&mut self.state), event, one_pair);
         let is_elsewhere = before != std::mem::discriminant(&state.phase);
         self.state = state;
@@ -477,13 +500,13 @@ impl Worker {
     async fn perform(&mut self, effect: Effect) {
         match effect {
             Effect::Announce(ends, reports) => {
+                self.passing = None;
                 self.up_since = Instant::now();
                 for after in surplus::LOOKS {
                     self.look_again(self.up_since + after);
                 }
                 if self
                     .current
-        let described = describe::state(&self.state.phase, self.profile());
                     .as_ref()
                     .is_some_and(|current| current.client.is_nobody())
                 {
@@ -497,7 +520,7 @@ impl Worker {
                 }
                 self.warn_of_expiry();
             }
-            Effect::TellLost => self.tell_lost().await,
+            Effect::TellLost => self.tell_lost(),
             Effect::Fail(reason) => {
                 self.note(&reason, "failed");
                 if let Some(current) = &self.current {
@@ -507,7 +530,9 @@ impl Worker {
             Effect::Note(reason) => {
                 self.note(&reason, "is still down");
                 // NetworkManager may have come to think otherwise meanwhile; the adapter knows how to insist.
-                self.tell_state().await;
+                if self.passing.is_none() {
+                    self.tell_state().await;
+                }
             }
             background => self.begin(background),
         }
@@ -551,12 +576,12 @@ impl Worker {
             Effect::Prepare => Event::Prepared(work::prepare(&host, &profile).await),
             Effect::Open => Event::Opened(work::open(&host, &profile).await),
             Effect::Load(ends, may_start) => {
-                let _place = host.places.acquire().await;
+                let _place = host.places.beside();
                 Event::Loaded(work::load(&host, &profile, &ends, may_start).await)
             }
             Effect::Reload(ends) => Event::Loaded(work::reload(&host, &profile, &ends, traces).await),
             Effect::Negotiate(ends) => {
-                let place = host.places.acquire().await;
+                let place = host.places.take().await;
                 // Who waited for a place is not to have less time for it.
                 let since = if is_lost { Instant::now() } else { since };
                 let negotiated = work::negotiate(&host, &profile, &ends, since);
@@ -617,7 +642,7 @@ impl Worker {
 
 /// Does `work` with a place among those who negotiate, and without it when that takes long: the peer is silent, and costs
 /// nothing.
-async fn with_place<T>(place: Result<SemaphorePermit<'_>, AcquireError>, work: impl Future<Output = T>) -> T {
+async fn with_place<T>(place: Place<'_>, work: impl Future<Output = T>) -> T {
     let mut work = pin!(work);
     tokio::select! {
         done = &mut work => return done,

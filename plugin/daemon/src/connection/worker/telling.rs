@@ -9,8 +9,11 @@ use nmstate_ipsec_core::{
     updown::{Action, Updown},
 };
 
-use super::Worker;
-use crate::{bus, connection::describe};
+use super::{BUSY, PASSING, Request, Worker};
+use crate::{
+    bus,
+    connection::{activation::Background, describe},
+};
 
 impl Worker {
     pub(super) async fn announce(&self, ends: &ResolvedEnds, reports: &[Updown]) {
@@ -44,16 +47,16 @@ impl Worker {
     /// Tells whoever listens that the connection is in another phase, unless that is called as it was `before`.
     pub(super) async fn tell_change(&self, before: &str) {
         let state = describe::state(&self.state.phase, self.profile());
-        if let Err(error) = bus::tell_change(&self.host.bus, &self.name, self.uuid.as_str(), state).await {
-            tracing::warn!(ipsec_uuid = %self.uuid, nm_connection = %self.uuid, "failed to tell of a change: {error}");
-        }
         if state == before {
             return;
         }
+        if let Err(error) = bus::tell_change(&self.host.bus, &self.name, self.uuid.as_str(), state).await {
+            tracing::warn!(ipsec_uuid = %self.uuid, nm_connection = %self.uuid, "failed to tell of a change: {error}");
+        }
     }
 
-    /// Says that the tunnel is down and on its way back; NetworkManager calls it `activating` meanwhile.
-    pub(super) async fn tell_lost(&self) {
+    /// Says that the tunnel is down and on its way back; NetworkManager calls it `activating` if that lasts.
+    pub(super) fn tell_lost(&mut self) {
         let Some(current) = &self.current else { return };
         tracing::warn!(
             ipsec_connection = %current.profile.id,
@@ -62,7 +65,13 @@ impl Worker {
             "connection '{}' is down; bringing it back",
             current.profile.id
         );
-        self.tell_state().await;
+        let (host, to_self) = (self.host.clone(), self.to_self.clone());
+        self.passing = Some(Background(tokio::spawn(async move {
+            tokio::time::sleep(PASSING).await;
+            let _ = tokio::time::timeout(BUSY, host.places.are_free()).await;
+            // The worker ends only with the daemon.
+            let _ = to_self.send(Request::LossLasts);
+        })));
     }
 
     /// Tells the client that the connection is being brought up again, unless NetworkManager is taking it down.
