@@ -24,19 +24,24 @@ use verify::Kind;
 /// What is packaged, as the names of archives and files have it.
 const NAME: &str = "nmstate-ipsec";
 
-/// Programs that make packages, and the Debian packages that bring them.
-const TOOLS: [(&str, &str); 11] = [
+/// What makes RPM packages and looks at them, and the Debian packages that bring it.
+const RPM_TOOLS: [(&str, &str); 5] = [
     ("/usr/bin/bzip2", "bzip2"),
+    ("/usr/bin/git", "git"),
+    ("/usr/bin/rpmbuild", "rpm"),
+    ("/usr/bin/rpmlint", "rpmlint"),
+    ("/usr/share/selinux/devel/Makefile", "selinux-policy-dev"),
+];
+
+/// The same for Debian packages.
+const DEB_TOOLS: [(&str, &str); 7] = [
     ("/usr/bin/dh", "debhelper"),
     ("/usr/bin/dh_apparmor", "dh-apparmor"),
     ("/usr/bin/dpkg-buildpackage", "dpkg-dev"),
     ("/usr/bin/fakeroot", "fakeroot"),
     ("/usr/bin/git", "git"),
     ("/usr/bin/lintian", "lintian"),
-    ("/usr/bin/rpmbuild", "rpm"),
-    ("/usr/bin/rpmlint", "rpmlint"),
     ("/usr/sbin/apparmor_parser", "apparmor"),
-    ("/usr/share/selinux/devel/Makefile", "selinux-policy-dev"),
 ];
 
 #[derive(Args)]
@@ -84,7 +89,12 @@ pub(crate) fn for_tests(all: bool) -> Result<Tally> {
 fn make(what: &What) -> Result<Tally> {
     let (rpm, deb) = (!what.deb, !what.rpm);
     setup::ensure_native()?;
-    setup::ensure_packages("packaging", &TOOLS)?;
+    if rpm {
+        setup::ensure_packages("making RPM packages", &RPM_TOOLS)?;
+    }
+    if deb {
+        setup::ensure_packages("making Debian packages", &DEB_TOOLS)?;
+    }
     let workshop = Workshop::new(host::target_dir().join("package"), what.check)?;
     for made in workshop.build(rpm, deb)? {
         println!("{}", made.display());
