@@ -1,6 +1,8 @@
 # Runs in a mount namespace of its own, as root: a copy of this host in memory gets packages, has them a second time, as in
 # an upgrade, and loses them again. systemd does not run there. Arguments: a directory, rpm or deb, and the packages.
 #
+# Of RPM packages also what they want of others, and which they do not bear.
+#
 # Prints "<step>." for what was as it should be, and lines of the form "<step>: <what was found>".
 set -eu
 dir=$1
@@ -71,6 +73,25 @@ expect() {
     fi
 }
 
+# Makes an RPM package of that name that has nothing in it, and prints where it is.
+other_package() {
+    inside sh -c '
+        mkdir -p /run/others
+        printf "%s\n" "Name: $1" "Version: 999" "Release: 1" "Summary: of others" "License: MIT" "BuildArch: noarch" \
+            "%description" "of others" "%files" >/run/others/spec
+        HOME=/run/others rpmbuild --quiet --define "_topdir /run/others" -bb /run/others/spec >/dev/null 2>&1
+        echo "/run/others/RPMS/noarch/$1-999-1.noarch.rpm"' sh "$1"
+}
+
+# What rpm misses, and what it says is in conflict, if these packages are to be installed where there is nothing else.
+# Libraries are among the relations of each package.
+complaints() {
+    inside sh -c 'HOME=/run/others rpm --dbpath /run/otherdb --upgrade --test --nosignature "$@"' sh "$@" 2>&1 |
+        sed -n -e 's/^\t\(.*\) is needed by \(.*\)-[^-]*-[^-]*$/\2 needs \1/p' \
+            -e 's/^\t\(.*\) conflicts with \(.*\)-[^-]*-[^-]*$/\2 is in conflict with \1/p' |
+        grep -v ' needs \(lib.*\.so\|rtld(\)' | LC_ALL=C sort -u
+}
+
 # What the packages that ours require would bring.
 inside sh -c '
     mkdir -p /usr/lib/NetworkManager/VPN /usr/lib/NetworkManager/dispatcher.d/no-wait.d /usr/share/licenses \
@@ -82,6 +103,20 @@ inside sh -c '
         fi
     done'
 changed >"$dir/before"
+
+if [ "$kind" = rpm ]; then
+    ours=$(inside sh -c 'echo /run/packages/*.rpm')
+    # shellcheck disable=SC2086 # No name has a blank.
+    complaints $ours | sed 's/^/requirements: /'
+    for other in NetworkManager-libreswan nmstate; do
+        # shellcheck disable=SC2086
+        complaints $ours "$(other_package $other)" | grep conflict | sed "s/^/beside $other: /"
+    done
+    # shellcheck disable=SC2046
+    complaints $(printf '%s\n' $ours | grep -v selinux) "$(other_package selinux-policy-targeted)" | grep selinux |
+        sed 's/^/with the targeted policy, without our module: /'
+    inside rm -rf /run/others /run/otherdb
+fi
 
 expect installation install_packages
 expect upgrade install_packages
