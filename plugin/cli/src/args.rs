@@ -57,10 +57,13 @@ pub enum Command {
     #[command(after_help = help::CERT)]
     Cert(crate::command::cert::Cert),
     /// Write what brings certificates to the nodes of a cluster
+    #[command(after_help = help::RENDER)]
     Render(crate::command::render::Render),
     /// Make what was applied with --no-commit last
+    #[command(after_help = help::COMMIT)]
     Commit,
     /// Undo what was applied with --no-commit
+    #[command(after_help = help::ROLLBACK)]
     Rollback,
 }
 
@@ -167,8 +170,9 @@ pub struct WaitOnline {
 pub struct Guard {
     /// Name or UUID of the connection
     pub name: String,
-    /// Set the guard, or take it away; without, tell
-    #[arg(value_enum)]
+    /// Set the guard from now on and at every boot, or take it away; without, tell
+    // Values with help of their own would give each option a paragraph.
+    #[arg(value_enum, value_name = "on|off", hide_possible_values = true)]
     pub switch: Option<Switch>,
     /// For programs
     #[arg(long)]
@@ -190,7 +194,7 @@ pub struct Import {
     /// File with conn sections, such as one in /etc/ipsec.d
     #[arg(value_name = "FILE.conf")]
     pub file: PathBuf,
-    /// Write policies (NodeNetworkConfigurationPolicy), not a plain desired state
+    /// Write policies (NodeNetworkConfigurationPolicy), not desired state
     #[arg(long)]
     pub policy: bool,
     /// Write a profile of NetworkManager (a keyfile)
@@ -202,8 +206,9 @@ pub struct Import {
     /// Import the connection of this name only
     #[arg(long, value_name = "NAME")]
     pub conn: Option<String>,
-    /// Which side this host is
-    #[arg(long, value_enum, default_value_t = Side::Left)]
+    /// Which side this host is; 'right' has them change places
+    // As for the guard's switch.
+    #[arg(long, value_enum, value_name = "left|right", hide_possible_values = true, default_value_t = Side::Left)]
     pub local: Side,
 }
 

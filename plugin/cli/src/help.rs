@@ -94,6 +94,7 @@ Those that only a person can help are not waited for.
 Exit status: 0 all are up; 1 some are not, or it is not known; 2 what was given is at fault
 
 Examples:
+  nmstate-ipsec wait-online
   nmstate-ipsec wait-online --timeout 300";
 
 pub(crate) const GUARD: &str = "\
@@ -125,6 +126,16 @@ Examples:
   nmstate-ipsec cert import --dry-run --password-file password left_server.p12
   nmstate-ipsec cert import host.pem --key host.key --ca ca.pem --nickname left_server";
 
+pub(crate) const CERT_LIST: &str = "\
+Examples:
+  nmstate-ipsec cert list
+  nmstate-ipsec cert list --json";
+
+pub(crate) const CERT_REMOVE: &str = "\
+Examples:
+  nmstate-ipsec cert remove left_server
+  nmstate-ipsec cert remove --with-ca --dry-run left_server";
+
 pub(crate) const CERT_VERIFY: &str = "\
 Exit status: 0 all are of use; 1 one is of no use, or it is not known; 2 what was given is at fault
 
@@ -134,6 +145,7 @@ Examples:
 
 pub(crate) const CERT_EXPORT: &str = "\
 Examples:
+  nmstate-ipsec cert export left_server -o left_server.p12 --password-file -
   nmstate-ipsec cert export left_server -o left_server.p12 --password-file password";
 
 pub(crate) const CERT_BUNDLE: &str = "\
@@ -141,6 +153,10 @@ The file's name without its ending becomes the nickname of the certificate that 
 
 Examples:
   nmstate-ipsec cert bundle --cert host.pem --key host.key --ca ca.pem -o left_server.p12";
+
+pub(crate) const RENDER: &str = "\
+Examples:
+  nmstate-ipsec render machine-config --role worker --bundle left_server.p12 --ca ca.pem";
 
 pub(crate) const RENDER_MACHINE_CONFIG: &str = "\
 The bundles are judged first, and their passwords found, as 'cert import' does; nothing is written
@@ -153,3 +169,13 @@ Examples:
   nmstate-ipsec render machine-config --role worker --bundle left_server.p12 --ca ca.pem |
     oc apply --server-side --field-manager 99-worker-ipsec-certificates -f -
   nmstate-ipsec render machine-config --role master --bundle a.p12 --bundle b.p12 -o certs.yaml";
+
+pub(crate) const COMMIT: &str = "\
+Examples:
+  nmstate-ipsec apply --no-commit --timeout 300 ipsec-config.yaml
+  nmstate-ipsec commit";
+
+pub(crate) const ROLLBACK: &str = "\
+Examples:
+  nmstate-ipsec apply --no-commit --timeout 300 ipsec-config.yaml
+  nmstate-ipsec rollback";

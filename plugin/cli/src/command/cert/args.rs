@@ -21,11 +21,13 @@ pub enum CertCommand {
     #[command(after_help = help::CERT_IMPORT)]
     Import(Import),
     /// Show what is in the database, and who uses it
+    #[command(after_help = help::CERT_LIST)]
     List(List),
     /// Look for faults of the certificates that have their keys in the database, or of one
     #[command(after_help = help::CERT_VERIFY)]
     Verify(Verify),
     /// Take a certificate and its key out of the database
+    #[command(after_help = help::CERT_REMOVE)]
     Remove(Remove),
     /// Write a certificate, its key and its authorities into a PKCS#12 file
     #[command(after_help = help::CERT_EXPORT)]
