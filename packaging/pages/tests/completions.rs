@@ -16,6 +16,9 @@ fn offered(test: &str, words: &[&str]) -> Option<Vec<String>> {
     let path = dir.path().join("completion");
     fs::write(&path, one(BASH).text).unwrap();
     let script = r#"
+        nmcli() {
+            printf '%s\n' hosta_conn:vpn 'two words:vpn' '$(touch /nowhere):vpn' eth0:802-3-ethernet
+        }
         source "$1" || exit
         shift
         COMP_WORDS=("$@") COMP_CWORD=$(($# - 1)) COMPREPLY=()
@@ -54,6 +57,29 @@ fn bash_offers_options_and_subcommands() {
         ),
     ] {
         let Some(offered) = offered("bash_offers_options_and_subcommands", &words) else {
+            return;
+        };
+        assert_eq!(offered, expected, "{words:?}");
+    }
+}
+
+#[test]
+fn bash_offers_names_as_they_are() {
+    for (words, expected) in [
+        (vec!["nmstate-ipsec", "up", "h"], vec!["hosta_conn"]),
+        (
+            vec!["nmstate-ipsec", "down", "hosta_conn", "t"],
+            vec!["two\\ words"],
+        ),
+        (
+            vec!["nmstate-ipsec", "guard", "$"],
+            vec!["\\$\\(touch\\ /nowhere\\)"],
+        ),
+        (vec!["nmstate-ipsec", "guard", "hosta_conn", "of"], vec!["off"]),
+        (vec!["nmstate-ipsec", "status", "e"], vec![""]),
+        (vec!["nmstate-ipsec", "apply", "h"], vec![""]),
+    ] {
+        let Some(offered) = offered("bash_offers_names_as_they_are", &words) else {
             return;
         };
         assert_eq!(offered, expected, "{words:?}");
