@@ -60,6 +60,50 @@ fn rust_is_as_new_as_the_workspace_says() {
     }
 }
 
+/// The names of the packages in a line of a page that installs files of them: what stands before a version.
+fn installed(page: &str, command: &str) -> Vec<Vec<String>> {
+    let text = read(page);
+    let lines = text.lines().filter(|line| line.contains(command));
+    let name = |file: &str| {
+        let end = ["_*", "-[0-9]*", "-*"].iter().find_map(|end| file.find(end));
+        file.get(..end?).map(str::to_owned)
+    };
+    lines
+        .map(|line| {
+            let files = line.split_whitespace().filter(|word| word.starts_with("./"));
+            files.filter_map(|file| name(file.rsplit('/').next()?)).collect()
+        })
+        .collect()
+}
+
+/// Whoever follows the pages installs packages that there are, and with each whatever it wants of ours.
+#[test]
+fn pages_install_what_belongs_together() {
+    let debian = ["nmstate-ipsec", "nmstate-ipsec-network-manager"];
+    assert_eq!(installed("README.md", "apt install"), [debian]);
+    assert_eq!(installed("docs/getting-started.md", "apt install"), [debian]);
+    let control = read("packaging/debian/control");
+    for name in debian {
+        assert!(control.contains(&format!("\nPackage: {name}\n")), "{name}");
+    }
+    // The policy module is wanted wherever Fedora's policy is.
+    let fedora = [
+        "nmstate-ipsec",
+        "nmstate-ipsec-NetworkManager",
+        "nmstate-ipsec-selinux",
+    ];
+    assert_eq!(installed("docs/getting-started.md", "dnf install"), [fedora]);
+    let spec = read("packaging/rpm/nmstate-ipsec.spec");
+    for name in fedora {
+        let header = name.strip_prefix("nmstate-ipsec-");
+        let header = header.map_or_else(
+            || format!("Name:           {name}\n"),
+            |sub| format!("%package {sub}\n"),
+        );
+        assert!(spec.contains(&header), "{name}");
+    }
+}
+
 /// AppArmor confines whatever is installed but the administrator's command.
 #[test]
 fn every_service_has_a_profile() {
