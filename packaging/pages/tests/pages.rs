@@ -123,6 +123,35 @@ fn every_reason_is_on_the_page_of_the_daemon() {
     assert_eq!(told, expected);
 }
 
+#[test]
+fn every_option_of_a_service_is_on_its_page() {
+    for (page, source) in [
+        (
+            include_str!("../text/nmstate-ipsecd.8.txt"),
+            include_str!("../../../plugin/daemon/src/main.rs"),
+        ),
+        (
+            include_str!("../text/nm-libreswan-service.8.txt"),
+            include_str!("../../../plugin/service/src/arguments.rs"),
+        ),
+        (
+            include_str!("../text/nmstate-ipsec-certificates.8.txt"),
+            include_str!("../../../plugin/certificates/src/main.rs"),
+        ),
+    ] {
+        // Options are strings, or names without hyphens that a parser is asked for.
+        let (source, _) = source.split_once("#[cfg(test)]").unwrap_or((source, ""));
+        let strings = source.split('"').skip(1).step_by(2);
+        let of_strings = strings.filter(|text| text.starts_with("--")).map(str::to_owned);
+        let asked = source.split("Long(\"").skip(1);
+        let of_parser = asked.filter_map(|rest| Some(format!("--{}", rest.split_once('"')?.0)));
+        let options: BTreeSet<String> = of_strings.chain(of_parser).collect();
+        let terms = page.lines().filter_map(|line| line.strip_prefix(": `--"));
+        let terms = terms.filter_map(|term| Some(format!("--{}", term.split_once('`')?.0)));
+        assert_eq!(terms.collect::<BTreeSet<_>>(), options);
+    }
+}
+
 /// Pages of ours that a text refers to, such as `nmstate-ipsec(1)`.
 fn references(text: &str) -> Vec<String> {
     let is_of_names = |letter: char| letter.is_ascii_alphanumeric() || "-()".contains(letter);

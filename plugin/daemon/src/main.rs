@@ -35,9 +35,16 @@ const LOAD_GUARDS: &str = "--load-guards";
 /// The argument with which it takes everything of ours out of pluto and of the kernel and ends.
 const LEAVE: &str = "--leave";
 
+/// The argument with which it logs more.
+const DEBUG: &str = "--debug";
+
 fn main() -> ExitCode {
-    log::start(std::env::args().any(|argument| argument == "--debug"));
-    match start() {
+    let arguments: Vec<String> = std::env::args_os()
+        .skip(1)
+        .map(|argument| argument.to_string_lossy().into_owned())
+        .collect();
+    log::start(arguments.iter().any(|argument| argument == DEBUG));
+    match start(&arguments) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             tracing::error!("{error:#}");
@@ -46,17 +53,23 @@ fn main() -> ExitCode {
     }
 }
 
-fn start() -> anyhow::Result<()> {
+fn start(arguments: &[String]) -> anyhow::Result<()> {
+    let is_known = |argument: &&String| [LOAD_GUARDS, LEAVE, DEBUG].contains(&argument.as_str());
+    if let Some(unknown) = arguments.iter().find(|argument| !is_known(argument)) {
+        anyhow::bail!(
+            "unknown argument '{unknown}'; usage: nmstate-ipsecd [{LOAD_GUARDS} | {LEAVE}] [{DEBUG}]"
+        );
+    }
     rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable)
         .context("failed to forbid core dumps")?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .context("failed to start the event loop")?;
-    if std::env::args().any(|argument| argument == LOAD_GUARDS) {
+    if arguments.iter().any(|argument| argument == LOAD_GUARDS) {
         return runtime.block_on(load_guards());
     }
-    if std::env::args().any(|argument| argument == LEAVE) {
+    if arguments.iter().any(|argument| argument == LEAVE) {
         return runtime.block_on(leave());
     }
     runtime.block_on(serve())
