@@ -6,8 +6,14 @@ use anyhow::{Context, Result, bail};
 
 use crate::host;
 
-/// The pages below `docs/` with commands, in the order in which a reader follows them.
-pub const PAGES: [&str; 3] = ["getting-started.md", "migration.md", "troubleshooting.md"];
+/// The page that a reader begins with.
+pub const README: &str = "README.md";
+
+/// The first of the pages that follow.
+pub const GETTING_STARTED: &str = "docs/getting-started.md";
+
+/// These pages, in the order in which a reader follows them.
+pub const PAGES: [&str; 3] = [GETTING_STARTED, "docs/migration.md", "docs/troubleshooting.md"];
 
 /// What begins commands that are run.
 const BEGIN: &str = "```sh run";
@@ -24,12 +30,12 @@ pub struct Block {
     pub script: String,
 }
 
-/// The commands of a page in `docs/`, in their order.
+/// The commands of a page of this workspace, in their order.
 ///
 /// # Errors
 /// There is no such page, or a block of it has no end.
 pub fn of_page(name: &str) -> Result<Vec<Block>> {
-    let path = host::workspace_dir().join("docs").join(name);
+    let path = host::workspace_dir().join(name);
     let page = fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))?;
     blocks(&page).with_context(|| format!("looking for commands in {}", path.display()))
 }
@@ -80,7 +86,7 @@ mod tests {
     /// What is no shell's, or is meant to be run and is not marked, shows without a guest.
     #[test]
     fn the_pages_have_commands_that_a_shell_reads() {
-        for name in PAGES {
+        for name in [README].iter().chain(&PAGES) {
             let blocks = of_page(name).unwrap();
             assert!(!blocks.is_empty(), "{name}");
             for block in blocks {
@@ -91,7 +97,7 @@ mod tests {
                 let said = String::from_utf8_lossy(&read.stderr);
                 assert!(read.status.success(), "{name}, line {}: {said}", block.line);
             }
-            let page = fs::read_to_string(host::workspace_dir().join("docs").join(name)).unwrap();
+            let page = fs::read_to_string(host::workspace_dir().join(name)).unwrap();
             for (line, number) in page.lines().zip(1..) {
                 let is_shell = ["```sh", "```bash", "```shell"]
                     .iter()

@@ -27,13 +27,16 @@ const PACKAGES: [&str; 7] = [
 ];
 
 /// What the workspace is built with and tested with natively, and the packages that bring it.
-const NATIVE: [(&str, &str); 6] = [
+const NATIVE: [(&str, &str); 8] = [
     ("/usr/include/openssl/ssl.h", "libssl-dev"),
     ("/usr/bin/pkg-config", "pkg-config"),
     ("/usr/bin/openssl", "openssl"),
     ("/usr/bin/certutil", "libnss3-tools"),
     ("/usr/bin/unshare", "util-linux"),
     ("/usr/sbin/nft", "nftables"),
+    // The completions are tested in their shells.
+    ("/usr/bin/zsh", "zsh"),
+    ("/usr/bin/fish", "fish"),
 ];
 
 /// Checks for what building and the native tests need and, as root, installs what is missing.

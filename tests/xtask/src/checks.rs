@@ -49,7 +49,13 @@ pub(crate) fn run(lab_filter: Option<&str>) -> Result<ExitCode> {
         }
         tally.add(dependencies()?);
         heading("tests");
-        tally.add(run_tests(&mut cargo(&["test", "--workspace"]))?);
+        // A test that skips itself says why in what it prints.
+        tally.add(run_tests(&mut cargo(&[
+            "test",
+            "--workspace",
+            "--",
+            "--show-output",
+        ]))?);
     }
     // What the lab installs is to be what is here.
     if lab_filter.is_none_or(|filter| filter.contains("packages")) {

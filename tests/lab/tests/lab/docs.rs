@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use lab::world::World;
+use lab::world::{Host, World};
 use lab::{commands, peer};
 
 use crate::{certificates, common};
@@ -22,12 +22,18 @@ pub(crate) fn commands(world: &World) -> Result<()> {
         .run()?;
     peer::expect_certificate(world.right(), &["type=transport"])?;
     for page in commands::PAGES {
-        for block in commands::of_page(page)? {
-            left.shell(&format!("cd /root\nset -x\n{}", block.script))
-                .timeout(TIME_OUT)
-                .run()
-                .with_context(|| format!("{page}, from line {} on", block.line))?;
-        }
+        follow(left, page)?;
     }
     common::leaves_no_trace_of(world, &NAMES)
+}
+
+/// Runs the commands of a page.
+pub(crate) fn follow(host: Host<'_>, page: &str) -> Result<()> {
+    for block in commands::of_page(page)? {
+        host.shell(&format!("cd /root\nset -x\n{}", block.script))
+            .timeout(TIME_OUT)
+            .run()
+            .with_context(|| format!("{page}, from line {} on", block.line))?;
+    }
+    Ok(())
 }

@@ -152,7 +152,7 @@ fn bring_up(left: Host<'_>, right: Host<'_>) -> Result<()> {
 }
 
 /// Waits until everybody says that the connection is up, and it carries a ping.
-fn is_back(left: Host<'_>) -> Result<()> {
+pub(crate) fn is_back(left: Host<'_>) -> Result<()> {
     let states = "nmcli -t -f NAME,STATE connection show --active; nmstate-ipsec status | head -n 1";
     let wanted = [format!("{INTERFACE}:activated"), format!("{INTERFACE}: up for ")];
     let mut said = String::new();

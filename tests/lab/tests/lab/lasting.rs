@@ -1,17 +1,20 @@
-//! A connection stays when the daemon goes; what else may happen is told among the faults.
+//! A connection stays when the daemon goes, and who hears of it when it does not; what else may happen is told among the faults.
 
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use lab::agent::wait_until;
 use lab::document::Document;
-use lab::peer;
-use lab::world::World;
+use lab::peer::{self, INTERFACE};
+use lab::world::{BusMessage, World};
 
-use crate::common;
+use crate::{common, faults};
 
 /// After whatever happened, the connection has that long to come back by itself.
 const RETURN_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// A loss that is made good sooner is no news for NetworkManager.
+const PASSING: Duration = Duration::from_secs(10);
 
 /// The daemon is killed, then restarted: the tunnel stays as it is.
 pub(crate) fn daemon_restart(world: &World) -> Result<()> {
@@ -40,6 +43,36 @@ pub(crate) fn daemon_restart(world: &World) -> Result<()> {
         "the SAs were {before:?} and are {:?}",
         left.spis()?
     );
+    common::removes(world)
+}
+
+/// NetworkManager hears nothing of a loss that is made good at once, and is told of one that lasts.
+pub(crate) fn losses(world: &World) -> Result<()> {
+    let before = connect(world)?;
+    let left = world.left();
+    let bus = world.monitor_bus()?;
+    left.command(["ip", "xfrm", "state", "flush"]).run()?;
+    wait_until("the tunnel is another one", RETURN_TIMEOUT, || {
+        let now = left.spis()?;
+        Ok((now.len() >= 2 && before.iter().all(|spi| !now.contains(spi))).then_some(()))
+    })?;
+    common::is_encrypted(world)?;
+    let told = bus.stop()?;
+    let told: Vec<&str> = told.iter().map(BusMessage::name).collect();
+    ensure!(
+        told.is_empty(),
+        "NetworkManager and the plugin have said {told:?}"
+    );
+
+    left.command(["systemctl", "stop", "ipsec.service"]).run()?;
+    wait_until("the status says at once that it is lost", PASSING, || {
+        let status = left.command(["nmstate-ipsec", "status"]).output()?.stdout;
+        Ok(status.starts_with(&format!("{INTERFACE}: lost")).then_some(()))
+    })?;
+    common::await_state(left, INTERFACE, "activating")?;
+    left.command(["systemctl", "start", "ipsec.service"]).run()?;
+    faults::is_back(left)?;
+    common::is_encrypted(world)?;
     common::removes(world)
 }
 

@@ -186,7 +186,7 @@ const STORIES: &[Story] = &[
     Story::of_product("guard::ipv6", guard::ipv6).only(Image::Bookworm),
     Story::of_product("guard::flushed", guard::flushed).only(Image::Trixie),
     Story::of_product("guard::nobody_lives", guard::nobody_lives).only(Image::Bookworm),
-    Story::plain("packages::debian", packages::debian).only(Image::Trixie),
+    Story::plain("packages::debian", packages::debian),
     Story::plain("packages::enforcing", packages::enforcing).only(Image::Selinux),
     Story::of_product("hostile::profiles", hostile::profiles).only(Image::Trixie),
     Story::of_product("confined::enforced", confined::enforced)
@@ -200,6 +200,7 @@ const STORIES: &[Story] = &[
     Story::of_product("refusals::reasons", refusals::reasons),
     Story::of_product("refusals::wrong_then_right", refusals::wrong_then_right).only(Image::Bookworm),
     Story::of_product("lasting::daemon_restart", lasting::daemon_restart).only(Image::Bookworm),
+    Story::of_product("lasting::losses", lasting::losses).only(Image::Trixie),
     Story::of_product("names::moved", names::moved).only(Image::Trixie),
     Story::of_product("pluto::name_is_taken", pluto::name_is_taken).only(Image::Bookworm),
     Story::of_product("pluto::orphans_are_taken_away", pluto::orphans_are_taken_away),

@@ -6,12 +6,11 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use lab::agent::wait_until;
-use lab::document::Document;
 use lab::peer::{self, INTERFACE};
 use lab::world::{Host, RIGHT_V4, World};
 use lab::{commands, denials, host};
 
-use crate::{certificates, common};
+use crate::{certificates, common, docs};
 
 /// Where `cargo xtask package` leaves them.
 const BUILT: &str = "package";
@@ -40,6 +39,20 @@ dpkg -L nmstate-ipsec nmstate-ipsec-network-manager nmstate-ipsec-tests |
     while read -r file; do [ -d \"$file\" ] || echo \"$file\"; done
 ";
 
+/// The same packages as a later version.
+const UPGRADE_SCRIPT: &str = "
+cd /run/lab
+for package in PACKAGES; do
+    dpkg-deb --raw-extract \"$package\" later
+    version=$(sed -n 's/^Version: //p' later/DEBIAN/control)
+    sed -i \"s/^Version: .*/&+later/; s/(= $version)/(= $version+later)/\" later/DEBIAN/control
+    dpkg-deb --build -Znone later \"later-${package##*/}\" >/dev/null
+    rm -r later
+done
+DEBIAN_FRONTEND=noninteractive apt-get install --yes --quiet --no-install-recommends ./later-*.deb
+rm later-*.deb
+";
+
 /// Every unit does its work once more, and so does the dispatcher's hook, as after a boot.
 const UNITS_SCRIPT: &str = "
 systemctl restart nmstate-ipsec-guard.service nmstate-ipsec-certificates.service nmstate-ipsecd.service
@@ -62,12 +75,7 @@ pub(crate) fn debian(world: &World) -> Result<()> {
     left.shell("cp /etc/lab-pki/ca.pem /etc/lab-pki/left_server.p12 /root/")
         .run()?;
     peer::expect_certificate(world.right(), &["type=transport"])?;
-    for block in commands::of_page("getting-started.md")? {
-        left.shell(&format!("cd /root\nset -x\n{}", block.script))
-            .timeout(LONG)
-            .run()
-            .with_context(|| format!("getting-started.md, from line {} on", block.line))?;
-    }
+    docs::follow(left, commands::GETTING_STARTED)?;
     common::leaves_no_trace(world)?;
     left.command(["/usr/libexec/nmstate-ipsec-self-test"])
         .timeout(LONG)
@@ -75,8 +83,7 @@ pub(crate) fn debian(world: &World) -> Result<()> {
         .context("the packages' own tests")?;
 
     peer::expect_psk(world.right())?;
-    let applied = left.apply_ours(&Document::new(peer::PSK_DOCUMENT), &[])?;
-    ensure!(applied.success(), "applying: {}", applied.stderr);
+    docs::follow(left, commands::README)?;
     is_upgraded(world).context("upgraded under a tunnel")?;
 
     let files = left.shell(FILES_SCRIPT).run()?;
@@ -99,7 +106,15 @@ pub(crate) fn debian(world: &World) -> Result<()> {
 /// Copies the packages to left, and installs or upgrades them.
 fn install(world: &World) -> Result<()> {
     let built = host::target_dir().join(BUILT);
-    let mut argv = vec!["dpkg".to_owned(), "--install".to_owned()];
+    let options = [
+        "install",
+        "--yes",
+        "--quiet",
+        "--reinstall",
+        "--no-install-recommends",
+    ];
+    let mut argv = vec!["apt-get".to_owned()];
+    argv.extend(options.map(str::to_owned));
     for entry in fs::read_dir(&built).with_context(|| {
         format!(
             "looking for packages in {}: cargo xtask package --deb makes them",
@@ -115,7 +130,7 @@ fn install(world: &World) -> Result<()> {
         }
     }
     ensure!(
-        argv.len() == 2 + INSTALLED.len(),
+        argv.len() == 1 + options.len() + INSTALLED.len(),
         "there is not one file of each package in {}: cargo xtask package --deb makes them",
         built.display()
     );
@@ -138,7 +153,12 @@ fn is_upgraded(world: &World) -> Result<()> {
     let ping = left
         .command(["ping", "-n", "-i", "0.2", RIGHT_V4])
         .spawn("/run/lab/ping")?;
-    install(world)?;
+    left.shell(&UPGRADE_SCRIPT.replace(
+        "PACKAGES",
+        &INSTALLED.map(|name| format!("/run/lab/{name}*.deb")).join(" "),
+    ))
+    .timeout(LONG)
+    .run()?;
     wait_until("the new daemon knows of the connection", PATIENCE, || {
         let status = left.command(["nmstate-ipsec", "status"]).output()?.stdout;
         Ok(status.starts_with(&format!("{INTERFACE}: up for ")).then_some(()))

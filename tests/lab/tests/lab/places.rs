@@ -38,7 +38,13 @@ fn leave() {
 
 /// Lets time pass in a story, which is what it is about, and makes room for another one meanwhile.
 pub(crate) fn idle(time: Duration) {
+    beside(|| thread::sleep(time));
+}
+
+/// Waits in a story for what takes minutes and costs its guest little, and makes room for another one meanwhile.
+pub(crate) fn beside<T>(wait: impl FnOnce() -> T) -> T {
     leave();
-    thread::sleep(time);
+    let waited = wait();
     std::mem::forget(take());
+    waited
 }

@@ -85,7 +85,17 @@ fn restarts(world: &World, runs: usize) -> Result<()> {
     Ok(())
 }
 
+/// Restarts pluto on a host at rest: NetworkManager's dispatcher ends when it has had nothing to do for ten seconds.
 fn restart(left: Host<'_>) -> Result<Duration> {
+    wait_until("NetworkManager's dispatcher has ended", PATIENCE, || {
+        let is_active = [
+            "systemctl",
+            "is-active",
+            "--quiet",
+            "NetworkManager-dispatcher.service",
+        ];
+        Ok((!left.command(is_active).output()?.success()).then_some(()))
+    })?;
     let script = RESTART.replace("$SAS", &(2 * COUNT).to_string());
     let said = left.shell(&script).timeout(PATIENCE).run()?;
     let nanoseconds = said.trim().parse().with_context(|| format!("reading {said:?}"))?;

@@ -146,8 +146,10 @@ pub(crate) fn refusal(world: &World) -> Result<()> {
     // Twice as long from a second on makes nine in five minutes; the loss itself and pluto's restart have reasons too.
     ensure!((2..=16).contains(&tries), "{tries} tries in five minutes");
     peer::expect_psk(right)?;
-    wait_until("the connection is back", REFUSES + PATIENCE, || {
-        Ok((left.spis()?.len() >= 2).then_some(()))
+    places::beside(|| {
+        wait_until("the connection is back", REFUSES + PATIENCE, || {
+            Ok((left.spis()?.len() >= 2).then_some(()))
+        })
     })?;
     is_back(left)?;
     common::is_encrypted(world)?;
