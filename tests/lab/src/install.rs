@@ -1,6 +1,7 @@
 //! What this workspace builds, and how it gets into a guest.
 
 use std::collections::BTreeSet;
+use std::env;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -54,6 +55,9 @@ const PROFILES: (&str, &str) = (
 
 const ACTIVATE_SCRIPT: &str = include_str!("files/activate.sh");
 
+/// The variable that names the directory of programs which are built already, instead of those that are built for the lab.
+pub const PROGRAMS_DIR: &str = "LAB_PROGRAMS_DIR";
+
 /// How the workspace's programs are built.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Build {
@@ -77,7 +81,7 @@ impl Build {
     /// # Errors
     /// The workspace does not build.
     pub fn programs(self) -> Result<PathBuf> {
-        let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+        let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
         cargo
             .current_dir(host::workspace_dir())
             .args(["build", "--profile", self.profile()]);
@@ -120,7 +124,7 @@ pub struct Product {
 
 impl Product {
     /// What this workspace builds, built once for all guests of this process, so that they are the same
-    /// even while somebody edits.
+    /// even while somebody edits; or what is in [`PROGRAMS_DIR`].
     ///
     /// # Errors
     /// As for [`Self::build`].
@@ -130,7 +134,10 @@ impl Product {
         if let Some(product) = built.as_ref() {
             return Ok(Arc::clone(product));
         }
-        let product = Arc::new(Self::build(Build::Quick)?);
+        let product = Arc::new(match env::var_os(PROGRAMS_DIR) {
+            Some(dir) => Self::of_programs(Path::new(&dir))?,
+            None => Self::build(Build::Quick)?,
+        });
         *built = Some(Arc::clone(&product));
         Ok(product)
     }
@@ -143,7 +150,10 @@ impl Product {
     /// # Errors
     /// The workspace does not build, or a file cannot be read.
     pub fn build(build: Build) -> Result<Self> {
-        let programs = build.programs()?;
+        Self::of_programs(&build.programs()?)
+    }
+
+    fn of_programs(programs: &Path) -> Result<Self> {
         let mut files = Vec::new();
         for program in self::programs() {
             let built = programs.join(program.name);

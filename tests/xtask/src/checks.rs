@@ -5,7 +5,7 @@ use std::io::{BufRead, BufReader};
 use std::process::{Command, ExitCode, Stdio};
 
 use anyhow::{Context, Result};
-use lab::{host, setup, tools};
+use lab::{host, install, setup, tools};
 
 use crate::{package, tally::Tally};
 
@@ -63,7 +63,7 @@ pub(crate) fn run(lab_filter: Option<&str>) -> Result<ExitCode> {
         tally.add(package::for_tests(lab_filter.is_none())?);
     }
     heading("the lab");
-    tally.add(run_lab(lab_filter.unwrap_or_default())?);
+    tally.add(run_lab(lab_filter)?);
     println!("{tally}");
     Ok(if tally.failed == 0 {
         ExitCode::SUCCESS
@@ -156,13 +156,15 @@ fn run_tests(command: &mut Command) -> Result<Tally> {
     Ok(tally)
 }
 
-fn run_lab(filter: &str) -> Result<Tally> {
+fn run_lab(filter: Option<&str>) -> Result<Tally> {
     if let Err(error) = setup::ensure() {
         return Ok(skip("lab", &format!("{error:#}")));
     }
     let mut tests = cargo(&["test", "--package", "lab", "--test", "lab", "--"]);
-    if !filter.is_empty() {
-        tests.arg(filter);
-    }
+    match filter {
+        Some(filter) => tests.arg(filter),
+        // They are compiled already, and are what users get.
+        None => tests.env(install::PROGRAMS_DIR, package::programs_dir()),
+    };
     run_tests(tests.env("LAB_TESTS", "1"))
 }

@@ -86,6 +86,11 @@ pub(crate) fn for_tests(all: bool) -> Result<Tally> {
     })
 }
 
+/// Where the programs are that were compiled for the packages.
+pub(crate) fn programs_dir() -> PathBuf {
+    host::target_dir().join("package/build/cargo/release")
+}
+
 fn make(what: &What) -> Result<Tally> {
     let (rpm, deb) = (!what.deb, !what.rpm);
     setup::ensure_native()?;
