@@ -19,7 +19,7 @@ use crate::{
     error::Error,
     export::export,
     file::{InputFile, Password, base64, password_of, text},
-    import::{Import, Imported, import_with},
+    import::{Early, Import, Imported, import_with},
     list::{Held, held},
     name,
     remove::{Removed, remove},
@@ -118,12 +118,15 @@ impl Files {
         })
     }
 
-    /// Imports them.
+    /// Imports them. Who asks for a certificate usually has a new one; who looks at all that there is does not.
     ///
     /// # Errors
     /// As those of [`crate::import`].
-    pub(crate) async fn import(&self, database: &Database) -> Result<Imported, Error> {
-        let certutil = database.start_early();
+    pub(crate) async fn import(&self, database: &Database, is_likely_new: bool) -> Result<Imported, Error> {
+        let early = Early {
+            certutil: database.start_early(),
+            is_likely_new,
+        };
         let mut authorities = Vec::new();
         for file in &self.authorities {
             authorities.extend(authorities_of(file)?);
@@ -135,7 +138,7 @@ impl Files {
             dry_run: self.dry_run,
             now: SystemTime::now(),
         };
-        import_with(database, certutil, &what).await
+        import_with(database, early, &what).await
     }
 }
 
@@ -212,7 +215,7 @@ impl Request {
 
     async fn answer(&self, database: &Database, unreadable: &mut Vec<String>) -> Result<Answer, Error> {
         Ok(match self {
-            Self::Import(files) => Answer::Imported(files.import(database).await?),
+            Self::Import(files) => Answer::Imported(files.import(database, true).await?),
             Self::ImportByName { nickname } => {
                 let nickname = name::parse(nickname)?;
                 let dirs = convention::DIRS.map(Path::new);

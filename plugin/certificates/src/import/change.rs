@@ -34,10 +34,21 @@ pub(super) async fn carry_out(
     wanted: &Wanted<'_>,
     plan: &Plan,
     before: &Snapshot,
+    early: Option<Incoming>,
 ) -> Result<(), Error> {
     let reserve = database.reserve()?;
     let incoming = match plan.own {
-        Own::Import { is_other_subject, .. } => Some(Incoming::start(database, wanted, is_other_subject)?),
+        Own::Import { is_other_subject, .. } => {
+            let name = if is_other_subject {
+                name::next(wanted.nickname)
+            } else {
+                wanted.nickname.to_string()
+            };
+            match early.filter(|early| early.name == name) {
+                Some(early) => Some(early),
+                None => Some(Incoming::start(database, wanted, name)?),
+            }
+        }
         _ => None,
     };
     let files = authority_files(plan)?;
@@ -68,7 +79,7 @@ pub(super) async fn carry_out(
 }
 
 /// A certificate that comes in with its key when pk12util, which has begun to get ready, is told the password.
-struct Incoming {
+pub(super) struct Incoming {
     pk12util: Started,
     name: String,
     password: Secret,
@@ -76,12 +87,7 @@ struct Incoming {
 }
 
 impl Incoming {
-    fn start(database: &Database, wanted: &Wanted<'_>, is_other_subject: bool) -> Result<Self, Error> {
-        let name = if is_other_subject {
-            name::next(wanted.nickname)
-        } else {
-            wanted.nickname.to_string()
-        };
+    pub(super) fn start(database: &Database, wanted: &Wanted<'_>, name: String) -> Result<Self, Error> {
         let mut bytes = [0; 24];
         rand_bytes(&mut bytes).map_err(|error| Error::local("make a password", error))?;
         let password = Secret::new(hex(&bytes));

@@ -19,6 +19,7 @@ use crate::{
     judge::{self, Authorities, Finding},
     name,
 };
+use change::Incoming;
 pub(crate) use change::uri;
 use plan::Plan;
 pub(crate) use plan::share_key;
@@ -114,17 +115,31 @@ struct Wanted<'a> {
 /// The bundle is of no use, or something failed; then everything in the database is as it was, unless the error says
 /// otherwise.
 pub async fn import(database: &Database, import: &Import<'_>) -> Result<Imported, Error> {
-    import_with(database, None, import).await
+    let early = Early {
+        certutil: None,
+        is_likely_new: true,
+    };
+    import_with(database, early, import).await
 }
 
-/// The same with a certutil that was started before the bundle was opened.
+/// What gets ready beside something else.
+#[derive(Default)]
+pub(crate) struct Early {
+    /// A certutil that was started before the bundle was opened.
+    pub(crate) certutil: Option<Started>,
+    /// Whether the database is likely to lack the certificate: pk12util gets ready while the database is looked at. If it is
+    /// there after all, that was for nothing.
+    pub(crate) is_likely_new: bool,
+}
+
+/// The same where something gets ready early.
 pub(crate) async fn import_with(
     database: &Database,
-    certutil: Option<Started>,
+    early: Early,
     import: &Import<'_>,
 ) -> Result<Imported, Error> {
     let (wanted, mut warnings) = judge(import)?;
-    let (plan, is_led) = carry_out(database, certutil, &wanted, import.dry_run).await?;
+    let (plan, is_led) = carry_out(database, early, &wanted, import.dry_run).await?;
     warnings.retain(|warning| !(is_led && warning.code == judge::NO_AUTHORITY));
     Ok(Imported {
         nickname: wanted.nickname.to_string(),
@@ -172,7 +187,7 @@ fn judge<'a>(import: &Import<'a>) -> Result<(Wanted<'a>, Vec<Finding>), Error> {
 /// for `cert verify` to say.
 async fn carry_out(
     database: &Database,
-    certutil: Option<Started>,
+    early: Early,
     wanted: &Wanted<'_>,
     dry_run: bool,
 ) -> Result<(Plan, bool), Error> {
@@ -190,7 +205,10 @@ async fn carry_out(
     database.check()?;
     let names = names(wanted);
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
-    let certutil = certutil.unwrap_or_else(|| database.start());
+    let certutil = early.certutil.unwrap_or_else(|| database.start());
+    let incoming = (early.is_likely_new && !dry_run)
+        .then(|| Incoming::start(database, wanted, wanted.nickname.to_string()))
+        .transpose()?;
     let (glanced, is_all) = database.glance(certutil, &names).await?;
     let marked = database.marked();
     if plan::is_done(wanted, &glanced) && marked.is_none() {
@@ -206,7 +224,7 @@ async fn carry_out(
     }
     let plan = plan::plan(database, wanted, &before)?;
     if !dry_run && !plan.is_nothing() {
-        change::carry_out(database, wanted, &plan, &before).await?;
+        change::carry_out(database, wanted, &plan, &before, incoming).await?;
     }
     Ok((plan, is_led(wanted, &before)))
 }
