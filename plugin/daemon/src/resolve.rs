@@ -13,7 +13,7 @@ use nmstate_ipsec_core::{
 };
 use tokio::{sync::watch, time::Instant};
 
-use crate::addresses::Deprecated;
+use crate::{addresses::Deprecated, networkmanager};
 
 /// How long the resolver may take; its own time-out is usually 5 s for each server.
 const TIME_OUT: Duration = Duration::from_secs(20);
@@ -58,7 +58,7 @@ pub async fn until_moved(
     loop {
         if let Some(me) = me
             && connection.left == HostAddress::DefaultRoute
-            && is_superseded(me, since, &changes.borrow_and_update())
+            && is_superseded(me, ends, since, &changes.borrow_and_update())
         {
             return tracing::warn!("this host has deprecated the address {me} for another");
         }
@@ -95,17 +95,14 @@ pub async fn until_moved(
     }
 }
 
-/// Whether `me` has been deprecated after `since`, and the host has an address to take its place. What is sent from that would
-/// be no traffic of the tunnel.
-fn is_superseded(me: IpAddr, since: Instant, deprecated: &Deprecated) -> bool {
-    let takes_its_place = |address: &IpAddr| match address {
-        IpAddr::V6(v6) => {
-            !v6.is_loopback() && !v6.is_unicast_link_local() && !deprecated.contains_key(address)
-        }
-        IpAddr::V4(_) => false,
+/// Whether `me` has been deprecated after `since`, and this host would call the peer from another address now. What is sent from
+/// that would be no traffic of the tunnel.
+fn is_superseded(me: IpAddr, ends: &ResolvedEnds, since: Instant, deprecated: &Deprecated) -> bool {
+    let RightEnd::Ip(peer) = ends.right else {
+        return false;
     };
     deprecated.get(&me).is_some_and(|then| *then > since)
-        && of_host().is_ok_and(|addresses| addresses.iter().any(takes_its_place))
+        && networkmanager::base::way_to(peer).is_some_and(|(from, _)| from != me)
 }
 
 /// The addresses that an end may have, the resolver's best first; `None` where libreswan finds it.
@@ -151,25 +148,25 @@ async fn look_up(key: &'static str, name: &str) -> Result<Vec<IpAddr>, Reason> {
 /// All addresses of this host.
 pub(crate) fn of_host() -> io::Result<Vec<IpAddr>> {
     let addresses = nix::ifaddrs::getifaddrs()?.filter_map(|entry| entry.address);
-    let ip = |address: SockaddrStorage| {
-        let v4 = address.as_sockaddr_in().map(|v4| v4.ip().into());
-        v4.or_else(|| address.as_sockaddr_in6().map(|v6| v6.ip().into()))
-    };
-    Ok(addresses.filter_map(ip).collect())
+    Ok(addresses.filter_map(|address| ip(&address)).collect())
+}
+
+/// The address in a socket's.
+pub(crate) fn ip(address: &SockaddrStorage) -> Option<IpAddr> {
+    let v4 = address.as_sockaddr_in().map(|v4| v4.ip().into());
+    v4.or_else(|| address.as_sockaddr_in6().map(|v6| v6.ip().into()))
+}
+
+fn is_link_local(address: IpAddr) -> bool {
+    matches!(address, IpAddr::V6(v6) if v6.is_unicast_link_local())
 }
 
 /// The addresses of a network interface, link-local ones left out.
 fn of_interface(interface: &str) -> io::Result<Vec<IpAddr>> {
     let addresses = nix::ifaddrs::getifaddrs()?.filter(|entry| entry.interface_name == interface);
     Ok(addresses
-        .filter_map(|entry| {
-            let address = entry.address?;
-            if let Some(v4) = address.as_sockaddr_in() {
-                return Some(IpAddr::from(v4.ip()));
-            }
-            let v6 = address.as_sockaddr_in6()?.ip();
-            (!v6.is_unicast_link_local()).then_some(IpAddr::from(v6))
-        })
+        .filter_map(|entry| ip(&entry.address?))
+        .filter(|address| !is_link_local(*address))
         .collect())
 }
 

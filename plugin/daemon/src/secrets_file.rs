@@ -2,7 +2,7 @@
 
 use std::{
     fs::{self, OpenOptions},
-    io::{self, Read, Write},
+    io::{self, Read},
     os::unix::fs::{MetadataExt, OpenOptionsExt},
     path::{Path, PathBuf},
 };
@@ -22,8 +22,7 @@ const SUFFIX: &str = ".secrets";
 
 /// Writes the secrets of the connection `uuid` into `dir`, readable by root alone.
 ///
-/// What is there already is left alone. The file appears whole or not at all, and under its name never with somebody else's content: it is
-/// created exclusively under a name that pluto does not include, then renamed.
+/// What is there already is left alone. Until it is whole the file has a name that pluto does not include.
 ///
 /// # Errors
 /// What the file system said.
@@ -32,21 +31,7 @@ pub fn write(dir: &Path, uuid: &Uuid, secrets: &Secret) -> io::Result<()> {
     if is_there(&path, secrets) {
         return Ok(());
     }
-    // Left behind by a process that was killed in the middle.
-    files::remove_if_there(&unfinished)?;
-    let mut file = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .custom_flags(nix::libc::O_NOFOLLOW)
-        .open(&unfinished)?;
-    let written = file
-        .write_all(secrets.expose().as_bytes())
-        .and_then(|()| fs::rename(&unfinished, path));
-    if written.is_err() {
-        files::remove_if_there(&unfinished)?;
-    }
-    written
+    files::replace(&path, &unfinished, secrets.expose().as_bytes())
 }
 
 /// Whether the file is as it would be written.

@@ -1,9 +1,9 @@
 //! The rules of every guard as a file, from which they are loaded when the host boots.
 
 use std::{
-    fs::{self, File, OpenOptions, Permissions},
-    io::{self, Write},
-    os::unix::fs::{OpenOptionsExt, PermissionsExt},
+    fs::{self, Permissions},
+    io,
+    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
 };
 
@@ -49,26 +49,12 @@ impl Files {
         fs::create_dir_all(&self.dir)?;
         fs::set_permissions(&self.dir, Permissions::from_mode(0o700))?;
         let unfinished = self.dir.join(format!(".{uuid}.new"));
-        // Left behind by a process that was killed in the middle.
-        files::remove_if_there(&unfinished)?;
-        let mut file = OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .mode(0o600)
-            .open(&unfinished)?;
-        file.write_all(text.as_bytes())?;
-        file.sync_all()?;
-        fs::rename(&unfinished, self.path(uuid))?;
-        self.sync()
+        files::replace_for_good(&self.path(uuid), &unfinished, text.as_bytes())
     }
 
     /// Removes a connection's file, and tells whether there was one.
     pub(super) fn remove(&self, uuid: &Uuid) -> io::Result<bool> {
-        let was_there = files::remove_if_there(&self.path(uuid))?;
-        if was_there {
-            self.sync()?;
-        }
-        Ok(was_there)
+        files::remove_for_good(&self.path(uuid))
     }
 
     /// The connections that have a file, in the order of their UUIDs.
@@ -90,10 +76,6 @@ impl Files {
     /// The file of a connection.
     pub(super) fn path(&self, uuid: &Uuid) -> PathBuf {
         self.dir.join(format!("{uuid}{SUFFIX}"))
-    }
-
-    fn sync(&self) -> io::Result<()> {
-        File::open(&self.dir)?.sync_all()
     }
 }
 

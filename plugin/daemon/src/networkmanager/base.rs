@@ -3,7 +3,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, UdpSocket};
 
-use nix::{ifaddrs::getifaddrs, sys::socket::SockaddrStorage};
+use nix::ifaddrs::getifaddrs;
 use nmstate_ipsec_core::{
     profile::{Profile, Settings},
     render::RightEnd,
@@ -32,13 +32,8 @@ pub(crate) fn way_to(peer: IpAddr) -> Option<(IpAddr, Option<String>)> {
     socket.connect((peer, 500)).ok()?;
     let from = socket.local_addr().ok()?.ip();
     let mut addresses = getifaddrs().ok()?;
-    let found = addresses.find(|known| known.address.as_ref().and_then(ip) == Some(from));
+    let found = addresses.find(|known| known.address.as_ref().and_then(resolve::ip) == Some(from));
     Some((from, found.map(|found| found.interface_name)))
-}
-
-fn ip(address: &SockaddrStorage) -> Option<IpAddr> {
-    let v4 = address.as_sockaddr_in().map(|address| address.ip().into());
-    v4.or_else(|| address.as_sockaddr_in6().map(|address| address.ip().into()))
 }
 
 #[cfg(test)]

@@ -5,15 +5,16 @@
 //! reads it.
 
 use std::{
-    fs::{self, File, OpenOptions},
-    io::{self, Write},
-    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
+    fs, io,
+    os::unix::fs::DirBuilderExt,
     path::{Path, PathBuf},
 };
 
 use nmstate_ipsec_core::profile::Settings;
 use serde::{Deserialize, Serialize};
 use zbus::zvariant::{LE, Type, serialized, to_bytes};
+
+use crate::files;
 
 /// Of this form; a file of another is of another release.
 const VERSION: u32 = 1;
@@ -111,20 +112,7 @@ impl Journal {
         let dir = self.0.parent().unwrap_or(Path::new("/"));
         fs::DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
         let bytes = to_bytes(context(), record).map_err(io::Error::other)?;
-        let new = self.0.with_extension("new");
-        match fs::remove_file(&new) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            _ => {}
-        }
-        let mut file = OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .mode(0o600)
-            .open(&new)?;
-        file.write_all(&bytes)?;
-        file.sync_all()?;
-        fs::rename(&new, &self.0)?;
-        File::open(dir)?.sync_all()
+        files::replace_for_good(&self.0, &self.0.with_extension("new"), &bytes)
     }
 
     /// Ends the transaction.
@@ -132,11 +120,7 @@ impl Journal {
     /// # Errors
     /// The disk refuses.
     pub(super) fn remove(&self) -> io::Result<()> {
-        match fs::remove_file(&self.0) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-            other => other?,
-        }
-        File::open(self.0.parent().unwrap_or(Path::new("/")))?.sync_all()
+        files::remove_for_good(&self.0).map(drop)
     }
 }
 
