@@ -520,7 +520,7 @@ impl Worker {
                 }
                 self.warn_of_expiry();
             }
-            Effect::TellLost => self.tell_lost(),
+            Effect::TellLost => self.tell_lost().await,
             Effect::Fail(reason) => {
                 self.note(&reason, "failed");
                 if let Some(current) = &self.current {

@@ -56,7 +56,7 @@ impl Worker {
     }
 
     /// Says that the tunnel is down and on its way back; NetworkManager calls it `activating` if that lasts.
-    pub(super) fn tell_lost(&mut self) {
+    pub(super) async fn tell_lost(&mut self) {
         let Some(current) = &self.current else { return };
         tracing::warn!(
             ipsec_connection = %current.profile.id,
@@ -65,6 +65,10 @@ impl Worker {
             "connection '{}' is down; bringing it back",
             current.profile.id
         );
+        // What NetworkManager has configured on a device goes with that.
+        if current.profile.connection.ipsec_interface.is_some() {
+            return self.tell_state().await;
+        }
         let (host, to_self) = (self.host.clone(), self.to_self.clone());
         self.passing = Some(Background(tokio::spawn(async move {
             tokio::time::sleep(PASSING).await;
