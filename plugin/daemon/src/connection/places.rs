@@ -1,8 +1,8 @@
-//! How many negotiate at once: very many, as after a restart of pluto, only hinder each other.
+//! How many are loaded into pluto or negotiate at once: very many, as after its restart, only hinder each other.
 
 use tokio::sync::{Semaphore, SemaphorePermit, watch};
 
-/// Most connections that negotiate at once.
+/// Most connections that have a place at once.
 const AT_ONCE: usize = 16;
 
 /// The places of a host.
@@ -29,15 +29,7 @@ impl Places {
 
     /// Waits for a place.
     pub(super) async fn take(&self) -> Place<'_> {
-        self.with(self.free.acquire().await.ok())
-    }
-
-    /// A place without waiting for it: of those who are loaded many share their work.
-    pub(super) fn beside(&self) -> Place<'_> {
-        self.with(None)
-    }
-
-    fn with<'a>(&'a self, permit: Option<SemaphorePermit<'a>>) -> Place<'a> {
+        let permit = self.free.acquire().await.ok();
         self.taken.send_modify(|taken| *taken += 1);
         Place {
             places: self,
@@ -67,7 +59,7 @@ mod tests {
     async fn they_are_free_when_the_last_has_left() {
         let places = Places::new();
         places.are_free().await;
-        let (one, other) = (places.take().await, places.beside());
+        let (one, other) = (places.take().await, places.take().await);
         drop(one);
         let free = tokio::time::timeout(Duration::from_millis(50), places.are_free());
         assert!(free.await.is_err());

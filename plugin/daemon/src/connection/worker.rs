@@ -576,7 +576,7 @@ impl Worker {
             Effect::Prepare => Event::Prepared(work::prepare(&host, &profile).await),
             Effect::Open => Event::Opened(work::open(&host, &profile).await),
             Effect::Load(ends, may_start) => {
-                let _place = host.places.beside();
+                let _place = host.places.take().await;
                 Event::Loaded(work::load(&host, &profile, &ends, may_start).await)
             }
             Effect::Reload(ends) => Event::Loaded(work::reload(&host, &profile, &ends, traces).await),
