@@ -35,7 +35,7 @@ pub async fn import_by_name(
             places,
         });
     };
-    one(database, bundle, true).await
+    one(database, bundle).await
 }
 
 /// What came of one bundle.
@@ -74,7 +74,7 @@ pub async fn import_all(database: &Database, dirs: &[&Path], mut tell: impl Asyn
                     );
                     Err(Error::file("duplicate", &path, detail))
                 }
-                None => one(database, &path, false).await,
+                None => one(database, &path).await,
             };
             names.push(path.clone());
             tell(Found { path, done }).await;
@@ -83,16 +83,14 @@ pub async fn import_all(database: &Database, dirs: &[&Path], mut tell: impl Asyn
 }
 
 /// Imports `bundle` with what is beside it.
-async fn one(database: &Database, bundle: &Path, is_likely_new: bool) -> Result<Imported, Error> {
+async fn one(database: &Database, bundle: &Path) -> Result<Imported, Error> {
     is_roots(bundle.parent().unwrap_or(Path::new("/")))?;
     let authority = bundle.with_file_name(AUTHORITY);
     // One that cannot be looked at is there, and a fault.
     let is_there =
         !matches!(authority.symlink_metadata(), Err(error) if error.kind() == io::ErrorKind::NotFound);
     let authorities: Vec<PathBuf> = is_there.then_some(authority).into_iter().collect();
-    Files::of_root(bundle, &authorities)?
-        .import(database, is_likely_new)
-        .await
+    Files::of_root(bundle, &authorities)?.import(database).await
 }
 
 /// What tells whether anything in the directories has changed: names, and when each was changed last.

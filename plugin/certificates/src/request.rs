@@ -19,7 +19,7 @@ use crate::{
     error::Error,
     export::export,
     file::{InputFile, Password, base64, password_of, text},
-    import::{Early, Import, Imported, import_with},
+    import::{Import, Imported, begin, import_begun},
     list::{Held, held},
     name,
     remove::{Removed, remove},
@@ -118,27 +118,25 @@ impl Files {
         })
     }
 
-    /// Imports them. Who asks for a certificate usually has a new one; who looks at all that there is does not.
+    /// Imports them.
     ///
     /// # Errors
     /// As those of [`crate::import`].
-    pub(crate) async fn import(&self, database: &Database, is_likely_new: bool) -> Result<Imported, Error> {
-        let early = Early {
-            certutil: database.start_early(),
-            is_likely_new,
-        };
+    pub(crate) async fn import(&self, database: &Database) -> Result<Imported, Error> {
+        let nickname = name::parse(&self.nickname)?;
+        let begun = begin(database, &nickname).await?;
         let mut authorities = Vec::new();
         for file in &self.authorities {
             authorities.extend(authorities_of(file)?);
         }
         let what = Import {
             bundle: &Bundle::read(&self.bundle, self.key.as_ref(), &self.password)?,
-            nickname: &name::parse(&self.nickname)?,
+            nickname: &nickname,
             authorities: &authorities,
             dry_run: self.dry_run,
             now: SystemTime::now(),
         };
-        import_with(database, early, &what).await
+        import_begun(database, begun, &what).await
     }
 }
 
@@ -215,7 +213,7 @@ impl Request {
 
     async fn answer(&self, database: &Database, unreadable: &mut Vec<String>) -> Result<Answer, Error> {
         Ok(match self {
-            Self::Import(files) => Answer::Imported(files.import(database, true).await?),
+            Self::Import(files) => Answer::Imported(files.import(database).await?),
             Self::ImportByName { nickname } => {
                 let nickname = name::parse(nickname)?;
                 let dirs = convention::DIRS.map(Path::new);

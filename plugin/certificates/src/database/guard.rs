@@ -42,16 +42,21 @@ impl Lock {
 }
 
 impl Database {
+    /// Keeps others from the database, if nobody changes it. The directory must be there.
+    pub(crate) fn lock_now(&self) -> Option<Lock> {
+        let dir = File::open(self.dir()).ok()?;
+        flock(&dir, FlockOperation::NonBlockingLockExclusive).ok()?;
+        Lock::on(dir.into()).ok()
+    }
+
     /// Waits until nobody else changes the database, and keeps others from it. The directory must be there.
     pub(crate) async fn lock(&self) -> Result<Lock, Error> {
+        if let Some(lock) = self.lock_now() {
+            return Ok(lock);
+        }
         let fault =
             |error: io::Error| self.fault("unusable", format!("its directory cannot be locked: {error}"));
         let dir = File::open(self.dir()).map_err(fault)?;
-        match flock(&dir, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => return Lock::on(dir.into()).map_err(fault),
-            Err(rustix::io::Errno::WOULDBLOCK) => {}
-            Err(error) => return Err(fault(error.into())),
-        }
         let (done, waiting) = oneshot::channel();
         // A thread of its own, which nobody has to wait for: flock(2) cannot be given up.
         thread::spawn(move || {

@@ -19,8 +19,10 @@ use std::{
 use nmstate_ipsec_core::command::{Command, CommandError, Output, Started};
 
 pub(crate) use batch::Batch;
+pub(crate) use guard::Lock;
 pub use listing::{Entry, Trust};
 pub(crate) use marker::without_orphans;
+pub(crate) use read::Glance;
 pub(crate) use snapshot::{Named, Snapshot, key_id};
 
 use crate::error::Error;
@@ -175,11 +177,6 @@ impl Database {
     /// something else: before it has lines it opens the database's files, and reads nothing of what they hold.
     pub(crate) fn start(&self) -> Started {
         self.certutil("-B").args(["-i", "/dev/stdin"]).start()
-    }
-
-    /// The same, if there is a database: NSS would make one, or what looks like one of what is damaged.
-    pub(crate) fn start_early(&self) -> Option<Started> {
-        (self.exists() && self.check().is_ok()).then(|| self.start())
     }
 
     /// Runs the lines of `batch` in what [`Self::start`] has started.

@@ -16,6 +16,12 @@ use crate::{description, error::Error};
 /// What certutil says of a nickname that it does not find; all of it but the first letter, which has been of both cases.
 const NOT_FOUND: &str = "ould not find cert: ";
 
+/// A look at the list, the keys and one nickname's certificates that has begun.
+pub(crate) struct Glance {
+    certutil: Started,
+    name: String,
+}
+
 impl Database {
     /// Everything, keys included.
     pub(crate) async fn snapshot(&self) -> Result<Snapshot, Error> {
@@ -34,11 +40,25 @@ impl Database {
         Ok(listing::entries(&listed.stdout))
     }
 
-    /// The list, the keys, and the certificates of `names`, each once, as far as there are any up to the first that is missing, in one
-    /// process. Also says whether that is everything.
-    pub(crate) async fn glance(&self, certutil: Started, names: &[&str]) -> Result<(Snapshot, bool), Error> {
+    /// Begins to look at the list, the keys and the certificates of `name`, beside something else.
+    pub(crate) async fn begin_glance(&self, name: &str) -> Result<Glance, Error> {
         let mut lines = Batch::default().with("-L", &[])?.with("-K", &[])?;
-        push_names(&mut lines, names)?;
+        push_names(&mut lines, &[name])?;
+        let mut certutil = self.start();
+        certutil.say(lines.text(&self.password_file())).await;
+        let name = name.to_owned();
+        Ok(Glance { certutil, name })
+    }
+
+    /// What was found, and the certificates of the nicknames `others`, as far as there are any up to the first that is
+    /// missing. Also says whether that is everything.
+    pub(crate) async fn glance(&self, begun: Glance, others: &[&str]) -> Result<(Snapshot, bool), Error> {
+        let Glance { certutil, name } = begun;
+        let names: Vec<&str> = std::iter::once(name.as_str())
+            .chain(others.iter().copied())
+            .collect();
+        let mut lines = Batch::default();
+        push_names(&mut lines, others)?;
         let output = match self.run_in(certutil, &lines).await {
             // certutil ends where there is no key, and at the first name that it does not find.
             Ok(output) if output.succeeded() || output.stderr.contains(NOT_FOUND) || has_no_keys(&output) => {
@@ -46,7 +66,7 @@ impl Database {
             }
             other => self.succeeded("list the certificates", other).await?,
         };
-        let mut found = Self::glanced(&output.stdout, names);
+        let mut found = Self::glanced(&output.stdout, &names);
         let (printed, _) = listing::take_out_pem(&output.stdout);
         found.keys = listing::key_ids(&printed).into_iter().collect();
         let is_read = |entry: &Entry| found.held.iter().any(|held| held.name == entry.name);

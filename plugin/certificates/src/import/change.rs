@@ -34,7 +34,6 @@ pub(super) async fn carry_out(
     wanted: &Wanted<'_>,
     plan: &Plan,
     before: &Snapshot,
-    early: Option<Incoming>,
 ) -> Result<(), Error> {
     let reserve = database.reserve()?;
     let incoming = match plan.own {
@@ -44,10 +43,7 @@ pub(super) async fn carry_out(
             } else {
                 wanted.nickname.to_string()
             };
-            match early.filter(|early| early.name == name) {
-                Some(early) => Some(early),
-                None => Some(Incoming::start(database, wanted, name)?),
-            }
+            Some(Incoming::start(database, wanted, name)?)
         }
         _ => None,
     };
@@ -79,7 +75,7 @@ pub(super) async fn carry_out(
 }
 
 /// A certificate that comes in with its key when pk12util, which has begun to get ready, is told the password.
-pub(super) struct Incoming {
+struct Incoming {
     pk12util: Started,
     name: String,
     password: Secret,
@@ -87,7 +83,7 @@ pub(super) struct Incoming {
 }
 
 impl Incoming {
-    pub(super) fn start(database: &Database, wanted: &Wanted<'_>, name: String) -> Result<Self, Error> {
+    fn start(database: &Database, wanted: &Wanted<'_>, name: String) -> Result<Self, Error> {
         let mut bytes = [0; 24];
         rand_bytes(&mut bytes).map_err(|error| Error::local("make a password", error))?;
         let password = Secret::new(hex(&bytes));
@@ -123,7 +119,7 @@ impl Incoming {
 
 /// Makes sure that the new certificate is there with its key, beside those that had its name `before`.
 async fn is_in(database: &Database, wanted: &Wanted<'_>, name: &str, before: &Snapshot) -> Result<(), Error> {
-    let (found, _) = database.glance(database.start(), &[name]).await?;
+    let (found, _) = database.glance(database.begin_glance(name).await?, &[]).await?;
     let with_keys = |snapshot: &Snapshot| {
         let entries = snapshot.entries_of(name);
         entries.filter(|entry| entry.trust.has_key()).count()

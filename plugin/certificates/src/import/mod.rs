@@ -6,20 +6,19 @@ mod undo;
 
 use std::{collections::BTreeSet, time::SystemTime};
 
-use nmstate_ipsec_core::{command::Started, connection::Nickname};
+use nmstate_ipsec_core::connection::Nickname;
 use openssl::x509::X509;
 use serde::{Deserialize, Serialize};
 
 use crate::{
     bundle::Bundle,
-    database::{Database, Snapshot, without_orphans},
+    database::{Database, Glance, Lock, Snapshot, without_orphans},
     description::Description,
     error::Error,
     fitness::{Fitness, fitness},
     judge::{self, Authorities, Finding},
     name,
 };
-use change::Incoming;
 pub(crate) use change::uri;
 use plan::Plan;
 pub(crate) use plan::share_key;
@@ -115,31 +114,39 @@ struct Wanted<'a> {
 /// The bundle is of no use, or something failed; then everything in the database is as it was, unless the error says
 /// otherwise.
 pub async fn import(database: &Database, import: &Import<'_>) -> Result<Imported, Error> {
-    let early = Early {
-        certutil: None,
-        is_likely_new: true,
+    import_begun(database, None, import).await
+}
+
+/// A look at a database that nobody else changes meanwhile.
+pub(crate) struct Begun {
+    lock: Lock,
+    glance: Glance,
+}
+
+/// Begins to look at the database, beside the opening of the bundle, if there is one that is whole and nobody changes it: of
+/// what is missing or damaged NSS would make another.
+pub(crate) async fn begin(database: &Database, nickname: &Nickname) -> Result<Option<Begun>, Error> {
+    if !database.exists() {
+        return Ok(None);
+    }
+    let Some(lock) = database.lock_now() else {
+        return Ok(None);
     };
-    import_with(database, early, import).await
+    if !database.exists() || database.check().is_err() {
+        return Ok(None);
+    }
+    let glance = database.begin_glance(nickname.as_str()).await?;
+    Ok(Some(Begun { lock, glance }))
 }
 
-/// What gets ready beside something else.
-#[derive(Default)]
-pub(crate) struct Early {
-    /// A certutil that was started before the bundle was opened.
-    pub(crate) certutil: Option<Started>,
-    /// Whether the database is likely to lack the certificate: pk12util gets ready while the database is looked at. If it is
-    /// there after all, that was for nothing.
-    pub(crate) is_likely_new: bool,
-}
-
-/// The same where something gets ready early.
-pub(crate) async fn import_with(
+/// The same where [`begin`] came first.
+pub(crate) async fn import_begun(
     database: &Database,
-    early: Early,
+    begun: Option<Begun>,
     import: &Import<'_>,
 ) -> Result<Imported, Error> {
     let (wanted, mut warnings) = judge(import)?;
-    let (plan, is_led) = carry_out(database, early, &wanted, import.dry_run).await?;
+    let (plan, is_led) = carry_out(database, begun, &wanted, import.dry_run).await?;
     warnings.retain(|warning| !(is_led && warning.code == judge::NO_AUTHORITY));
     Ok(Imported {
         nickname: wanted.nickname.to_string(),
@@ -187,29 +194,21 @@ fn judge<'a>(import: &Import<'a>) -> Result<(Wanted<'a>, Vec<Finding>), Error> {
 /// for `cert verify` to say.
 async fn carry_out(
     database: &Database,
-    early: Early,
+    begun: Option<Begun>,
     wanted: &Wanted<'_>,
     dry_run: bool,
 ) -> Result<(Plan, bool), Error> {
-    if dry_run && !database.exists() {
+    if begun.is_none() && dry_run && !database.exists() {
         return Ok((plan::plan(database, wanted, &Snapshot::default())?, false));
     }
-    if !dry_run {
-        database.make_dir()?;
-    }
-    let _lock = database.lock().await?;
-    if !database.exists() {
-        let _reserve = database.reserve()?;
-        database.create().await?;
-    }
-    database.check()?;
+    let begun = match begun {
+        Some(begun) => begun,
+        None => begin_late(database, wanted.nickname, dry_run).await?,
+    };
+    let (_lock, glance) = (begun.lock, begun.glance);
     let names = names(wanted);
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
-    let certutil = early.certutil.unwrap_or_else(|| database.start());
-    let incoming = (early.is_likely_new && !dry_run)
-        .then(|| Incoming::start(database, wanted, wanted.nickname.to_string()))
-        .transpose()?;
-    let (glanced, is_all) = database.glance(certutil, &names).await?;
+    let (glanced, is_all) = database.glance(glance, &names).await?;
     let marked = database.marked();
     if plan::is_done(wanted, &glanced) && marked.is_none() {
         return Ok((plan::plan(database, wanted, &glanced)?, true));
@@ -224,17 +223,34 @@ async fn carry_out(
     }
     let plan = plan::plan(database, wanted, &before)?;
     if !dry_run && !plan.is_nothing() {
-        change::carry_out(database, wanted, &plan, &before, incoming).await?;
+        change::carry_out(database, wanted, &plan, &before).await?;
     }
     Ok((plan, is_led(wanted, &before)))
 }
 
-/// The nicknames that are looked at first, each once: its own, and what the authorities would be called.
+/// Waits until nobody else changes the database, makes it if there is none, and begins to look at it.
+async fn begin_late(database: &Database, nickname: &Nickname, dry_run: bool) -> Result<Begun, Error> {
+    if !dry_run {
+        database.make_dir()?;
+    }
+    let lock = database.lock().await?;
+    if !database.exists() {
+        let _reserve = database.reserve()?;
+        database.create().await?;
+    }
+    database.check()?;
+    let glance = database.begin_glance(nickname.as_str()).await?;
+    Ok(Begun { lock, glance })
+}
+
+/// What the authorities would be called, each name once, and not the certificate's own, which is looked at anyway.
 fn names(wanted: &Wanted<'_>) -> Vec<String> {
-    let mut names = vec![wanted.nickname.to_string()];
+    let mut names = Vec::new();
     for (authority, _) in &wanted.authorities {
         let name = name::of_authority(authority).into_iter().next();
-        names.extend(name.filter(|name| !names.contains(name)));
+        let is_new = |name: &String| name != wanted.nickname.as_str() && !names.contains(name);
+        let name = name.filter(is_new);
+        names.extend(name);
     }
     names
 }

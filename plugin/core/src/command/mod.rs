@@ -257,6 +257,17 @@ pub struct Started {
 }
 
 impl Started {
+    /// Gives it the first of its input, to work on meanwhile: little enough that it need not have read it. One that takes no
+    /// input will be found out by [`Self::run`].
+    pub async fn say(&mut self, input: impl AsRef<[u8]>) {
+        if let Ok(Child {
+            stdin: Some(stdin), ..
+        }) = &mut self.child
+        {
+            let _ = stdin.write_all(input.as_ref()).await;
+        }
+    }
+
     /// Gives it `input` and lets it run to its end, whatever its exit status. Its time begins now.
     ///
     /// # Errors
