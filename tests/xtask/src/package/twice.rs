@@ -22,7 +22,11 @@ pub(super) fn compare(first: &Workshop, rpm: bool, deb: bool) -> Result<Tally> {
             tally.add(Tally::of(is_same));
         }
     }
-    fs::remove_dir_all(&second.results).context("removing the second build")?;
+    if tally.failed > 0 {
+        println!("what differs is in {}", second.results.display());
+    } else {
+        fs::remove_dir_all(&second.results).context("removing the second build")?;
+    }
     Ok(tally)
 }
 
