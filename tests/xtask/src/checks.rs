@@ -33,8 +33,8 @@ const CHECKS: [(&str, &[&str]); 4] = [
     ("documentation", &["doc", "--workspace", "--no-deps"]),
 ];
 
-/// Runs everything, or with a filter only the lab's trials that match it.
-pub(crate) fn run(lab_filter: Option<&str>) -> Result<ExitCode> {
+/// Runs everything, or with a filter only the lab's trials that match it, be it `everywhere`.
+pub(crate) fn run(lab_filter: Option<&str>, everywhere: bool) -> Result<ExitCode> {
     setup::ensure_native()?;
     let mut tally = Tally::default();
     if lab_filter.is_none() {
@@ -63,7 +63,7 @@ pub(crate) fn run(lab_filter: Option<&str>) -> Result<ExitCode> {
         tally.add(package::for_tests(lab_filter.is_none())?);
     }
     heading("the lab");
-    tally.add(run_lab(lab_filter)?);
+    tally.add(run_lab(lab_filter, everywhere)?);
     println!("{tally}");
     Ok(if tally.failed == 0 {
         ExitCode::SUCCESS
@@ -156,7 +156,7 @@ fn run_tests(command: &mut Command) -> Result<Tally> {
     Ok(tally)
 }
 
-fn run_lab(filter: Option<&str>) -> Result<Tally> {
+fn run_lab(filter: Option<&str>, everywhere: bool) -> Result<Tally> {
     if let Err(error) = setup::ensure() {
         return Ok(skip("lab", &format!("{error:#}")));
     }
@@ -166,5 +166,8 @@ fn run_lab(filter: Option<&str>) -> Result<Tally> {
         // They are compiled already, and are what users get.
         None => tests.env(install::PROGRAMS_DIR, package::programs_dir()),
     };
+    if everywhere {
+        tests.env("LAB_EVERYWHERE", "1");
+    }
     run_tests(tests.env("LAB_TESTS", "1"))
 }

@@ -26,6 +26,9 @@ enum Task {
         /// Only the lab, and of it only trials whose name contains FILTER, or one of several with commas between
         #[arg(long, value_name = "FILTER", num_args = 0..=1, default_missing_value = "")]
         lab: Option<String>,
+        /// Tell each of the lab's stories on both images, also those that are told on one to save time
+        #[arg(long)]
+        everywhere: bool,
     },
     /// Show two hosts getting and losing an encrypted connection
     Demo {
@@ -58,7 +61,7 @@ enum Task {
 
 fn main() -> ExitCode {
     let result = match Arguments::parse().task {
-        Task::Test { lab } => checks::run(lab.as_deref()),
+        Task::Test { lab, everywhere } => checks::run(lab.as_deref(), everywhere),
         Task::Demo { image } => demo::run(image),
         Task::Bench { image, runs, what } => bench::run(image, runs, what),
         Task::Package { what } => package::run(&what),

@@ -50,10 +50,20 @@ const STORIES_AT_ONCE: usize = 3;
 struct Story {
     name: &'static str,
     plot: Plot,
-    /// The image that it is told on; all common ones, if none is named.
-    only: Option<Image>,
+    where_told: Where,
     /// Files that AppArmor refuses to programs of ours in it, as it should.
     refused: &'static [&'static str],
+}
+
+/// The images that a story is told on.
+#[derive(Clone, Copy)]
+enum Where {
+    /// All common ones.
+    Common,
+    /// This one of them; all of them where LAB_EVERYWHERE says so.
+    Once(Image),
+    /// This one.
+    Only(Image),
 }
 
 /// What happens in a story, by the world that it needs.
@@ -72,7 +82,7 @@ impl Story {
         Self {
             name,
             plot,
-            only: None,
+            where_told: Where::Common,
             refused: &[],
         }
     }
@@ -89,10 +99,25 @@ impl Story {
         Self::new(name, Plot::OfPair(tell))
     }
 
-    /// The same on one image alone: what takes long and is about what both have in common.
-    const fn only(mut self, image: Image) -> Self {
-        self.only = Some(image);
+    /// The same on one image only, unless everything is to be told everywhere: what takes long and is about what both have in
+    /// common.
+    const fn once(mut self, image: Image) -> Self {
+        self.where_told = Where::Once(image);
         self
+    }
+
+    /// The same on one image alone: what no other has.
+    const fn only(mut self, image: Image) -> Self {
+        self.where_told = Where::Only(image);
+        self
+    }
+
+    fn is_told_on(&self, image: Image, everywhere: bool) -> bool {
+        match self.where_told {
+            Where::Only(only) => only == image,
+            Where::Once(once) if !everywhere => once == image,
+            Where::Once(_) | Where::Common => Image::COMMON.contains(&image),
+        }
     }
 
     /// The same with files that AppArmor is to refuse: in any other story it refuses nothing.
@@ -135,88 +160,88 @@ impl Story {
 /// Every story. Those called `bare::` need nothing of ours and show that the lab itself works.
 const STORIES: &[Story] = &[
     // These mostly wait; what is told beside them begins later.
-    Story::of_product("faults::silence", faults::silence).only(Image::Trixie),
-    Story::of_product("faults::refusal", faults::refusal).only(Image::Bookworm),
+    Story::of_product("faults::silence", faults::silence).once(Image::Trixie),
+    Story::of_product("faults::refusal", faults::refusal).once(Image::Bookworm),
     Story::plain("bare::transport", bare::transport),
     Story::of_product("policies::transport", policies::transport),
     Story::of_product("policies::tunnel", policies::tunnel),
-    Story::of_product("policies::psk", policies::psk).only(Image::Trixie),
-    Story::of_product("policies::e2e_host_to_host", policies::e2e_host_to_host).only(Image::Bookworm),
-    Story::of_product("docs::commands", docs::commands).only(Image::Trixie),
-    Story::of_product("examples::tunnels", examples::tunnels).only(Image::Trixie),
-    Story::of_product("examples::peers", examples::peers).only(Image::Bookworm),
-    Story::of_product("apply::policies", apply::policies).only(Image::Trixie),
-    Story::of_product("apply::identical", apply::identical).only(Image::Bookworm),
-    Story::of_product("apply::mixed", apply::mixed).only(Image::Trixie),
+    Story::of_product("policies::psk", policies::psk).once(Image::Trixie),
+    Story::of_product("policies::e2e_host_to_host", policies::e2e_host_to_host).once(Image::Bookworm),
+    Story::of_product("docs::commands", docs::commands).once(Image::Trixie),
+    Story::of_product("examples::tunnels", examples::tunnels).once(Image::Trixie),
+    Story::of_product("examples::peers", examples::peers).once(Image::Bookworm),
+    Story::of_product("apply::policies", apply::policies).once(Image::Trixie),
+    Story::of_product("apply::identical", apply::identical).once(Image::Bookworm),
+    Story::of_product("apply::mixed", apply::mixed).once(Image::Trixie),
     Story::of_product("apply::undone", apply::undone),
-    Story::of_product("apply::interrupted", apply::interrupted).only(Image::Bookworm),
+    Story::of_product("apply::interrupted", apply::interrupted).once(Image::Bookworm),
     Story::of_product("apply::rollout", apply::rollout),
-    Story::of_product("apply::killed::daemon_at_messages", apply::daemon_at_messages).only(Image::Trixie),
-    Story::of_product("apply::killed::daemon_at_programs", apply::daemon_at_programs).only(Image::Trixie),
+    Story::of_product("apply::killed::daemon_at_messages", apply::daemon_at_messages).once(Image::Trixie),
+    Story::of_product("apply::killed::daemon_at_programs", apply::daemon_at_programs).once(Image::Trixie),
     Story::of_product(
         "apply::killed::networkmanager_at_messages",
         apply::networkmanager_at_messages,
     )
-    .only(Image::Bookworm),
-    Story::of_product("apply::killed::command_at_messages", apply::command_at_messages).only(Image::Bookworm),
-    Story::of_product("apply::killed::command_with_others", apply::command_with_others).only(Image::Trixie),
-    Story::of_product("nmstatectl::same", nmstatectl::same).only(Image::Trixie),
-    Story::of_product("nmstatectl::operator", nmstatectl::operator).only(Image::Trixie),
-    Story::of_product("nmstatectl::without_commit", nmstatectl::without_commit).only(Image::Trixie),
-    Story::plain("nmstatectl::alone", nmstatectl::alone).only(Image::Trixie),
-    Story::of_product("certificates::by_name", certificates::by_name).only(Image::Bookworm),
-    Story::of_product("certificates::command", certificates::command).only(Image::Trixie),
-    Story::of_product("certificates::machine_config", certificates::machine_config).only(Image::Trixie),
+    .once(Image::Bookworm),
+    Story::of_product("apply::killed::command_at_messages", apply::command_at_messages).once(Image::Bookworm),
+    Story::of_product("apply::killed::command_with_others", apply::command_with_others).once(Image::Trixie),
+    Story::of_product("nmstatectl::same", nmstatectl::same).once(Image::Trixie),
+    Story::of_product("nmstatectl::operator", nmstatectl::operator).once(Image::Trixie),
+    Story::of_product("nmstatectl::without_commit", nmstatectl::without_commit).once(Image::Trixie),
+    Story::plain("nmstatectl::alone", nmstatectl::alone).once(Image::Trixie),
+    Story::of_product("certificates::by_name", certificates::by_name).once(Image::Bookworm),
+    Story::of_product("certificates::command", certificates::command).once(Image::Trixie),
+    Story::of_product("certificates::machine_config", certificates::machine_config).once(Image::Trixie),
     Story::of_product("certificates::renewal", certificates::renewal),
-    Story::of_pair("certificates::cold_boot", certificates::cold_boot).only(Image::Trixie),
+    Story::of_pair("certificates::cold_boot", certificates::cold_boot).once(Image::Trixie),
     Story::of_product("families::ipv6", families::ipv6),
-    Story::of_product("families::six_in_four", families::six_in_four).only(Image::Bookworm),
-    Story::of_product("families::four_in_six", families::four_in_six).only(Image::Trixie),
-    Story::of_product("failing::wrong_psk", failing::wrong_psk).only(Image::Bookworm),
-    Story::of_product("failing::missing_certificate", failing::missing_certificate).only(Image::Trixie),
-    Story::of_product("failing::beside_a_working_one", failing::beside_a_working_one).only(Image::Bookworm),
+    Story::of_product("families::six_in_four", families::six_in_four).once(Image::Bookworm),
+    Story::of_product("families::four_in_six", families::four_in_six).once(Image::Trixie),
+    Story::of_product("failing::wrong_psk", failing::wrong_psk).once(Image::Bookworm),
+    Story::of_product("failing::missing_certificate", failing::missing_certificate).once(Image::Trixie),
+    Story::of_product("failing::beside_a_working_one", failing::beside_a_working_one).once(Image::Bookworm),
     Story::of_product(
         "foreign::connection_is_untouched",
         foreign::connection_is_untouched,
     ),
-    Story::of_product("guard::lasting", guard::lasting).only(Image::Trixie),
-    Story::of_product("guard::by_policy", guard::by_policy).only(Image::Bookworm),
-    Story::of_product("guard::subnets", guard::subnets).only(Image::Bookworm),
-    Story::of_product("guard::device", guard::device).only(Image::Trixie),
-    Story::of_product("guard::ipv6", guard::ipv6).only(Image::Bookworm),
-    Story::of_product("guard::flushed", guard::flushed).only(Image::Trixie),
-    Story::of_product("guard::nobody_lives", guard::nobody_lives).only(Image::Bookworm),
+    Story::of_product("guard::lasting", guard::lasting).once(Image::Trixie),
+    Story::of_product("guard::by_policy", guard::by_policy).once(Image::Bookworm),
+    Story::of_product("guard::subnets", guard::subnets).once(Image::Bookworm),
+    Story::of_product("guard::device", guard::device).once(Image::Trixie),
+    Story::of_product("guard::ipv6", guard::ipv6).once(Image::Bookworm),
+    Story::of_product("guard::flushed", guard::flushed).once(Image::Trixie),
+    Story::of_product("guard::nobody_lives", guard::nobody_lives).once(Image::Bookworm),
     Story::plain("packages::debian", packages::debian),
     Story::plain("packages::enforcing", packages::enforcing).only(Image::Selinux),
-    Story::of_product("hostile::profiles", hostile::profiles).only(Image::Trixie),
+    Story::of_product("hostile::profiles", hostile::profiles).once(Image::Trixie),
     Story::of_product("confined::enforced", confined::enforced)
         .only(Image::Trixie)
         .refused(&confined::REFUSED),
-    Story::of_product("unprivileged::on_the_bus", unprivileged::on_the_bus).only(Image::Trixie),
-    Story::of_product("secrets::stay_secret", secrets::stay_secret).only(Image::Bookworm),
+    Story::of_product("unprivileged::on_the_bus", unprivileged::on_the_bus).once(Image::Trixie),
+    Story::of_product("secrets::stay_secret", secrets::stay_secret).once(Image::Bookworm),
     Story::of_product("assigned::x509", assigned::x509),
-    Story::of_product("interactive::secrets", interactive::secrets).only(Image::Trixie),
-    Story::of_product("refusals::invalid_profiles", refusals::invalid_profiles).only(Image::Trixie),
+    Story::of_product("interactive::secrets", interactive::secrets).once(Image::Trixie),
+    Story::of_product("refusals::invalid_profiles", refusals::invalid_profiles).once(Image::Trixie),
     Story::of_product("refusals::reasons", refusals::reasons),
-    Story::of_product("refusals::wrong_then_right", refusals::wrong_then_right).only(Image::Bookworm),
-    Story::of_product("lasting::daemon_restart", lasting::daemon_restart).only(Image::Bookworm),
-    Story::of_product("lasting::losses", lasting::losses).only(Image::Trixie),
-    Story::of_product("names::moved", names::moved).only(Image::Trixie),
-    Story::of_product("pluto::name_is_taken", pluto::name_is_taken).only(Image::Bookworm),
+    Story::of_product("refusals::wrong_then_right", refusals::wrong_then_right).once(Image::Bookworm),
+    Story::of_product("lasting::daemon_restart", lasting::daemon_restart).once(Image::Bookworm),
+    Story::of_product("lasting::losses", lasting::losses).once(Image::Trixie),
+    Story::of_product("names::moved", names::moved).once(Image::Trixie),
+    Story::of_product("pluto::name_is_taken", pluto::name_is_taken).once(Image::Bookworm),
     Story::of_product("pluto::orphans_are_taken_away", pluto::orphans_are_taken_away),
-    Story::of_product("pluto::hangs_and_stops", pluto::hangs_and_stops).only(Image::Bookworm),
+    Story::of_product("pluto::hangs_and_stops", pluto::hangs_and_stops).once(Image::Bookworm),
     Story::of_product("pluto::devices_go", pluto::devices_go),
     Story::of_product("pluto::devices_are_shared", pluto::devices_are_shared),
-    Story::of_product("pluto::corrected", pluto::corrected).only(Image::Trixie),
-    Story::of_product("names::address_changes", names::address_changes).only(Image::Bookworm),
-    Story::of_product("pluto::without_systemd", pluto::without_systemd).only(Image::Trixie),
+    Story::of_product("pluto::corrected", pluto::corrected).once(Image::Trixie),
+    Story::of_product("names::address_changes", names::address_changes).once(Image::Bookworm),
+    Story::of_product("pluto::without_systemd", pluto::without_systemd).once(Image::Trixie),
     Story::of_product(
         "pluto::adopted_ones_are_told_apart",
         pluto::adopted_ones_are_told_apart,
     ),
     Story::of_product("endurance::rekeys", endurance::rekeys),
-    Story::of_product("endurance::quick_succession", endurance::quick_succession).only(Image::Trixie),
-    Story::of_product("endurance::secondary", endurance::secondary).only(Image::Trixie),
+    Story::of_product("endurance::quick_succession", endurance::quick_succession).once(Image::Trixie),
+    Story::of_product("endurance::secondary", endurance::secondary).once(Image::Trixie),
     Story::of_product("endurance::neighbours", endurance::neighbours),
     Story::of_product("kinds::subnets", kinds::subnets),
     Story::of_product("kinds::devices", kinds::devices),
@@ -225,19 +250,19 @@ const STORIES: &[Story] = &[
     Story::of_product("kinds::raw_keys", kinds::raw_keys),
     Story::of_product("kinds::further_keys", kinds::further_keys),
     Story::of_product("kinds::ikev1", kinds::ikev1),
-    Story::of_product("faults::on_left", faults::on_left).only(Image::Trixie),
-    Story::of_product("faults::on_left_guarded", faults::on_left_guarded).only(Image::Bookworm),
-    Story::of_product("faults::addresses", faults::addresses).only(Image::Trixie),
-    Story::of_product("faults::privacy", faults::privacy).only(Image::Bookworm),
-    Story::of_product("faults::peers", faults::peers).only(Image::Trixie),
-    Story::of_product("faults::clock", faults::clock).only(Image::Bookworm),
-    Story::of_product("faults::disk", faults::disk).only(Image::Trixie),
-    Story::of_pair("faults::power_cut", faults::power_cut).only(Image::Trixie),
-    Story::of_pair("faults::two_of_ours", faults::two_of_ours).only(Image::Bookworm),
-    Story::of_pair("faults::peer_returns", faults::peer_returns).only(Image::Bookworm),
-    Story::of_pair("faults::fifty", faults::fifty).only(Image::Trixie),
+    Story::of_product("faults::on_left", faults::on_left).once(Image::Trixie),
+    Story::of_product("faults::on_left_guarded", faults::on_left_guarded).once(Image::Bookworm),
+    Story::of_product("faults::addresses", faults::addresses).once(Image::Trixie),
+    Story::of_product("faults::privacy", faults::privacy).once(Image::Bookworm),
+    Story::of_product("faults::peers", faults::peers).once(Image::Trixie),
+    Story::of_product("faults::clock", faults::clock).once(Image::Bookworm),
+    Story::of_product("faults::disk", faults::disk).once(Image::Trixie),
+    Story::of_pair("faults::power_cut", faults::power_cut).once(Image::Trixie),
+    Story::of_pair("faults::two_of_ours", faults::two_of_ours).once(Image::Bookworm),
+    Story::of_pair("faults::peer_returns", faults::peer_returns).once(Image::Bookworm),
+    Story::of_pair("faults::fifty", faults::fifty).once(Image::Trixie),
     Story::of_pair("pair::transport", pair::transport),
-    Story::of_pair("pair::power_cut", apply::power_cut).only(Image::Bookworm),
+    Story::of_pair("pair::power_cut", apply::power_cut).once(Image::Bookworm),
 ];
 
 fn main() -> ExitCode {
@@ -248,6 +273,7 @@ fn main() -> ExitCode {
         eprintln!("SKIP lab: run it with `cargo xtask test --lab`");
         return ExitCode::SUCCESS;
     }
+    let everywhere = env::var_os("LAB_EVERYWHERE").is_some();
     // A filter may name several parts, separated by commas.
     let filter = arguments.filter.take().unwrap_or_default();
     let wanted = |name: &str| filter.split(',').any(|part| name.contains(part));
@@ -255,11 +281,7 @@ fn main() -> ExitCode {
     for image in Image::ALL {
         for story in STORIES {
             let name = format!("{image}::{}", story.name);
-            let is_told = match story.only {
-                Some(only) => only == image,
-                None => Image::COMMON.contains(&image),
-            };
-            if is_told && wanted(&name) {
+            if story.is_told_on(image, everywhere) && wanted(&name) {
                 trials.push(Trial::test(name.clone(), move || run(image, story, &name)));
             }
         }
