@@ -124,13 +124,14 @@ impl Files {
     /// As those of [`crate::import`].
     pub(crate) async fn import(&self, database: &Database) -> Result<Imported, Error> {
         let nickname = name::parse(&self.nickname)?;
+        let opening = Bundle::begin(&self.bundle, self.key.as_ref(), &self.password)?;
         let begun = begin(database, &nickname).await?;
         let mut authorities = Vec::new();
         for file in &self.authorities {
             authorities.extend(authorities_of(file)?);
         }
         let what = Import {
-            bundle: &Bundle::read(&self.bundle, self.key.as_ref(), &self.password)?,
+            bundle: &opening.bundle()?,
             nickname: &nickname,
             authorities: &authorities,
             dry_run: self.dry_run,

@@ -29,6 +29,23 @@ pub struct Bundle {
     pub chain: Vec<X509>,
 }
 
+/// A bundle that is being read.
+pub(crate) struct Opening {
+    path: PathBuf,
+    begun: patience::Begun<(Vec<X509>, PKey<Private>)>,
+}
+
+impl Opening {
+    /// The bundle.
+    ///
+    /// # Errors
+    /// What is wrong with the files.
+    pub(crate) fn bundle(self) -> Result<Bundle, Error> {
+        let (certificates, key) = self.begun.within(patience::PATIENCE)?;
+        Bundle::of(&self.path, certificates, key)
+    }
+}
+
 impl Bundle {
     /// Reads a bundle, PKCS#12 or PEM, whose key may be in a file of its own (PEM only).
     ///
@@ -44,11 +61,22 @@ impl Bundle {
     /// # Errors
     /// What is wrong with them.
     pub fn read(file: &InputFile, key: Option<&InputFile>, password: &Password) -> Result<Self, Error> {
+        Self::begin(file, key, password)?.bundle()
+    }
+
+    /// Begins to read what files hold, beside something else.
+    ///
+    /// # Errors
+    /// There can be no thread for it.
+    pub(crate) fn begin(
+        file: &InputFile,
+        key: Option<&InputFile>,
+        password: &Password,
+    ) -> Result<Opening, Error> {
         let path = file.path.clone();
         let (file, key, password) = (file.clone(), key.cloned(), password.clone());
-        let work = move || parts(&file, key.as_ref(), &password);
-        let (certificates, key) = patience::within(patience::PATIENCE, &path, work)?;
-        Self::of(&path, certificates, key)
+        let begun = patience::begin(&path, move || parts(&file, key.as_ref(), &password))?;
+        Ok(Opening { path, begun })
     }
 
     /// Reads what pk12util has written, which nobody has made to be slow: its million rounds take what they take.

@@ -1,36 +1,57 @@
 //! Whoever writes a bundle says how many rounds make a key of its password, or its checksum: work without a bound, and
 //! deep inside, so that no look at the file tells it.
 
-use std::{path::Path, sync::mpsc, thread, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    sync::mpsc,
+    thread,
+    time::Duration,
+};
 
 use crate::error::Error;
 
 /// How long a bundle may take to open. One of a million rounds takes a second or two, ten times that under emulation.
 pub(super) const PATIENCE: Duration = Duration::from_secs(20);
 
-/// Does `work` on the file `path`. What takes longer goes on in a thread of its own until the process ends, because OpenSSL
+/// Work on a file that has begun.
+pub(super) struct Begun<T> {
+    path: PathBuf,
+    waiting: mpsc::Receiver<Result<T, Error>>,
+}
+
+/// Begins `work` on the file `path`. What takes too long goes on in a thread of its own until the process ends, because OpenSSL
 /// cannot be interrupted; those that open bundles are commands, which end soon.
 ///
 /// # Errors
-/// That of the work, or that it takes longer.
-pub(super) fn within<T: Send + 'static>(
-    patience: Duration,
+/// There can be no further thread.
+pub(super) fn begin<T: Send + 'static>(
     path: &Path,
     work: impl FnOnce() -> Result<T, Error> + Send + 'static,
-) -> Result<T, Error> {
+) -> Result<Begun<T>, Error> {
     let (done, waiting) = mpsc::sync_channel(1);
     let started = thread::Builder::new().spawn(move || {
         // Nobody may wait for it any more.
         drop(done.send(work()));
     });
     started.map_err(|error| Error::local("start a thread", error))?;
-    waiting.recv_timeout(patience).unwrap_or_else(|_| {
-        let detail = format!(
-            "cannot be opened within {} s; is it made to be so slow (rounds of its password or checksum)? Make it again, with 'nmstate-ipsec cert bundle' for instance",
-            patience.as_secs_f32()
-        );
-        Err(Error::file("too-slow", path, detail))
-    })
+    let path = path.to_owned();
+    Ok(Begun { path, waiting })
+}
+
+impl<T> Begun<T> {
+    /// What comes of it.
+    ///
+    /// # Errors
+    /// That of the work, or that it takes longer.
+    pub(super) fn within(self, patience: Duration) -> Result<T, Error> {
+        self.waiting.recv_timeout(patience).unwrap_or_else(|_| {
+            let detail = format!(
+                "cannot be opened within {} s; is it made to be so slow (rounds of its password or checksum)? Make it again, with 'nmstate-ipsec cert bundle' for instance",
+                patience.as_secs_f32()
+            );
+            Err(Error::file("too-slow", &self.path, detail))
+        })
+    }
 }
 
 #[cfg(test)]
@@ -77,9 +98,8 @@ openssl pkcs8 -topk8 -in key.pem -passout pass:word -out sealed.key -iter 300000
         };
         let open = |patience: Duration, file: &str, key: Option<&str>| {
             let (bundle, key, password) = (read(file), key.map(read), password.clone());
-            within(patience, &path(file), move || {
-                parts(&bundle, key.as_ref(), &password)
-            })
+            let begun = begin(&path(file), move || parts(&bundle, key.as_ref(), &password));
+            begun.and_then(|begun| begun.within(patience))
         };
         let soon = Duration::from_millis(20);
         for (file, key) in [

@@ -146,8 +146,9 @@ pub(crate) async fn import_begun(
     import: &Import<'_>,
 ) -> Result<Imported, Error> {
     let (wanted, mut warnings) = judge(import)?;
-    let (plan, is_led) = carry_out(database, begun, &wanted, import.dry_run).await?;
-    warnings.retain(|warning| !(is_led && warning.code == judge::NO_AUTHORITY));
+    let (plan, before) = carry_out(database, begun, &wanted, import.dry_run).await?;
+    let is_vain = |warning: &Finding| warning.code == judge::NO_AUTHORITY && is_led(&wanted, &plan, &before);
+    warnings.retain(|warning| !is_vain(warning));
     Ok(Imported {
         nickname: wanted.nickname.to_string(),
         action: plan.action(),
@@ -190,16 +191,16 @@ fn judge<'a>(import: &Import<'a>) -> Result<(Wanted<'a>, Vec<Finding>), Error> {
     Ok((wanted, warnings))
 }
 
-/// Also says whether the certificate leads to an authority that the database trusts; of what is there already that is
-/// for `cert verify` to say.
+/// Also hands back what the database had.
 async fn carry_out(
     database: &Database,
     begun: Option<Begun>,
     wanted: &Wanted<'_>,
     dry_run: bool,
-) -> Result<(Plan, bool), Error> {
+) -> Result<(Plan, Snapshot), Error> {
     if begun.is_none() && dry_run && !database.exists() {
-        return Ok((plan::plan(database, wanted, &Snapshot::default())?, false));
+        let nothing = Snapshot::default();
+        return Ok((plan::plan(database, wanted, &nothing)?, nothing));
     }
     let begun = match begun {
         Some(begun) => begun,
@@ -211,7 +212,7 @@ async fn carry_out(
     let (glanced, is_all) = database.glance(glance, &names).await?;
     let marked = database.marked();
     if plan::is_done(wanted, &glanced) && marked.is_none() {
-        return Ok((plan::plan(database, wanted, &glanced)?, true));
+        return Ok((plan::plan(database, wanted, &glanced)?, glanced));
     }
     let mut before = if is_all {
         glanced
@@ -225,7 +226,7 @@ async fn carry_out(
     if !dry_run && !plan.is_nothing() {
         change::carry_out(database, wanted, &plan, &before).await?;
     }
-    Ok((plan, is_led(wanted, &before)))
+    Ok((plan, before))
 }
 
 /// Waits until nobody else changes the database, makes it if there is none, and begins to look at it.
@@ -277,7 +278,12 @@ async fn tidy(
     database.snapshot().await
 }
 
-fn is_led(wanted: &Wanted<'_>, found: &Snapshot) -> bool {
+/// Whether the certificate leads to an authority that the database trusts; of what is there already that is for `cert verify` to
+/// say.
+fn is_led(wanted: &Wanted<'_>, plan: &Plan, found: &Snapshot) -> bool {
+    if plan.is_nothing() {
+        return true;
+    }
     let (trusted, mut between) = found.authorities();
     between.extend(wanted.bundle.chain.iter().cloned());
     !judge::path(
