@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use lab::agent::{Background, wait_until};
+use lab::image::Image;
 use lab::peer;
 use lab::profile::Profile;
 use lab::world::{BEHIND_V4, BEHIND_V6, Host, RIGHT_V4, RIGHT_V6, World};
@@ -62,13 +63,19 @@ pub(crate) fn privacy(world: &World) -> Result<()> {
         &["--enable-ra", "--dhcp-range=2001:db8:2::,ra-only,64,1h"],
     );
     let router = right.command(router).spawn("/run/lab/router")?;
+    let (preferred, valid) = (PREFERRED.as_secs(), VALID.as_secs());
+    // A newer NetworkManager has properties for that, and overwrites what else the kernel was told.
+    let lifetimes = match world.image() {
+        Image::Bookworm => String::new(),
+        Image::Trixie | Image::Selinux => {
+            format!("ipv6.temp-preferred-lifetime {preferred} ipv6.temp-valid-lifetime {valid}")
+        }
+    };
     left.shell(&format!(
         "sysctl -q net.ipv6.conf.net0.max_desync_factor=0 \
-             net.ipv6.conf.net0.temp_prefered_lft={} net.ipv6.conf.net0.temp_valid_lft={}
-         nmcli connection modify base ipv6.method auto ipv6.addresses '' ipv6.gateway '' ipv6.ip6-privacy 2
+             net.ipv6.conf.net0.temp_prefered_lft={preferred} net.ipv6.conf.net0.temp_valid_lft={valid}
+         nmcli connection modify base ipv6.method auto ipv6.addresses '' ipv6.gateway '' ipv6.ip6-privacy 2 {lifetimes}
          nmcli --wait 60 connection up base",
-        PREFERRED.as_secs(),
-        VALID.as_secs(),
     ))
     .timeout(PATIENCE)
     .run()?;
