@@ -62,6 +62,16 @@ pub struct Profile {
 }
 
 impl Profile {
+    /// Whether the tunnel of the one is that of the other: all but the guard, which is beside it.
+    pub fn has_tunnel_of(&self, other: &Self) -> bool {
+        let is_guarded = self.is_guarded;
+        *self
+            == Self {
+                is_guarded,
+                ..other.clone()
+            }
+    }
+
     /// Parses a profile.
     ///
     /// # Errors

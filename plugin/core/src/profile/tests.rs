@@ -44,7 +44,17 @@ fn a_guard_is_for_profiles_of_the_system() {
         "data",
         Some(owned(zbus::zvariant::Value::new(user_data("true")))),
     );
-    assert!(Profile::from_settings(&settings).unwrap().is_guarded);
+    let guarded = Profile::from_settings(&settings).unwrap();
+    let open = Profile {
+        is_guarded: false,
+        ..guarded.clone()
+    };
+    assert!(guarded.is_guarded && guarded.has_tunnel_of(&open));
+    let other = Profile {
+        ip4: IpMethod::Disabled,
+        ..open.clone()
+    };
+    assert!(other != open && !other.has_tunnel_of(&open));
     let users = owned(zbus::zvariant::Value::new(vec!["user:alice:"]));
     let connection = settings.get_mut("connection").unwrap();
     connection.insert("permissions".into(), users);

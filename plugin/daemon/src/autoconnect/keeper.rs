@@ -240,10 +240,16 @@ impl Keeper {
         if matches!(known.candidate.state, State::Resting(_)) {
             self.shared.registry.leave(uuid);
         }
-        let told = known.status();
-        let name = known.name.clone();
-        if self.shared.registry.tries().set(uuid, told) {
-            self.shared.registry.tell_try(name, uuid);
+        self.tell(uuid);
+    }
+
+    /// Lets others know what a connection waits for.
+    pub(super) fn tell(&self, uuid: &str) {
+        let Some(known) = self.known.get(uuid) else {
+            return;
+        };
+        if self.shared.registry.tries().set(uuid, known.status()) {
+            self.shared.registry.tell_try(known.name.clone(), uuid);
         }
     }
 

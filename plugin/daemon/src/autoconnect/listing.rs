@@ -131,6 +131,7 @@ impl Keeper {
         }
         let wish = wish(&settings);
         let activation = active.and_then(|active| active.iter().find(|(known, ..)| *known == uuid));
+        let is_new = !self.known.contains_key(&uuid);
         let known = self.known.entry(uuid.clone()).or_insert_with(|| Known {
             path: path.clone(),
             name: String::new(),
@@ -165,6 +166,10 @@ impl Keeper {
             self.guard(&profile).await;
         }
         self.step(&uuid, Event::Profile(wish));
+        if is_new {
+            // What was taken down under an earlier daemon waits without another step.
+            self.tell(&uuid);
+        }
         if self.wanted.remove(&uuid) {
             self.step(&uuid, Event::Wanted);
         }

@@ -325,7 +325,7 @@ impl Worker {
             let _ = to_self.send(Request::ClientGone(number));
         });
         if let (Phase::Up(ends, reports), Some(current)) = (&self.state.phase, &mut self.current)
-            && current.profile == activation.profile
+            && current.profile.has_tunnel_of(&activation.profile)
         {
             // A client that registers again, not a new wish: the tunnel stays as it is.
             *current = activation;
