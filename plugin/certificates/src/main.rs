@@ -6,7 +6,7 @@ use std::{
     io::{self, Read, Write},
     path::Path,
     process::ExitCode,
-    time::SystemTime,
+    time::{Duration, SystemTime},
 };
 
 use nmstate_ipsec_certificates::{
@@ -27,6 +27,9 @@ const MAX_REQUEST: u64 = 256 * 1024 * 1024;
 
 /// How often everything is looked at again at most, where somebody changes files all the time.
 const MOST_ROUNDS: usize = 10;
+
+/// How long the daemon may take to hear of what is new; the bus may have to start it, and pluto may wait for this.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// How the journal ranks a line that begins so (`sd-daemon(3)`).
 const ERROR: &str = "<3>";
@@ -86,15 +89,19 @@ async fn answer() -> Result<ExitCode, String> {
 /// Imports what is there, and again if something has come meanwhile: systemd does not look while this runs.
 async fn everything() -> Result<ExitCode, String> {
     let (database, dirs) = (database()?, DIRS.map(Path::new));
-    let mut is_bad = false;
+    let (mut is_bad, mut changed) = (false, Vec::new());
     for _ in 0..MOST_ROUNDS {
         let before = state(&dirs);
         let mut found = 0;
         is_bad = false;
         import_all(&database, &dirs, async |one: Found| {
             found += 1;
-            is_bad |= one.done.is_err();
-            told(&one).await;
+            told(&one);
+            match one.done {
+                Ok(imported) if imported.is_another() => changed.push(imported.nickname),
+                Ok(_) => {}
+                Err(_) => is_bad = true,
+            }
         })
         .await;
         if found == 0 {
@@ -104,18 +111,16 @@ async fn everything() -> Result<ExitCode, String> {
             break;
         }
     }
+    if !changed.is_empty() {
+        tell_daemon(&changed).await;
+    }
     Ok(ExitCode::from(u8::from(is_bad)))
 }
 
-/// Says what came of a bundle, and has the connections that use it authenticate anew.
-async fn told(found: &Found) {
+/// Says what came of a bundle.
+fn told(found: &Found) {
     match &found.done {
-        Ok(imported) => {
-            tell(&found.path, imported);
-            if imported.is_another() {
-                tell_daemon(&[imported.nickname.as_str()]).await;
-            }
-        }
+        Ok(imported) => tell(&found.path, imported),
         Err(error) => say(ERROR, &error.of_bundle(&found.path)),
     }
 }
@@ -141,16 +146,26 @@ fn tell(path: &Path, imported: &Imported) {
     }
 }
 
-/// Connections that use a certificate which was replaced are to authenticate anew. At boot there are neither bus nor daemon
-/// yet, and nothing to tell.
-async fn tell_daemon(nicknames: &[&str]) {
+/// Connections that use a certificate which was replaced are to authenticate anew.
+async fn tell_daemon(nicknames: &[String]) {
+    let nicknames: Vec<&str> = nicknames.iter().map(String::as_str).collect();
     let told = async {
         let bus = zbus::Connection::system().await?;
-        CertificatesProxy::new(&bus).await?.changed(nicknames).await
+        CertificatesProxy::new(&bus).await?.changed(&nicknames).await
     };
-    if let Err(error) = told.await {
-        say(INFO, &format!("no daemon was told of the change: {error}"));
-    }
+    let error = match tokio::time::timeout(PATIENCE, told).await {
+        Ok(Ok(())) => return,
+        Ok(Err(error)) => error.to_string(),
+        Err(_) => format!("it did not answer within {} s", PATIENCE.as_secs()),
+    };
+    let names = nicknames.join(", ");
+    say(
+        WARNING,
+        &format!(
+            "failed to tell nmstate-ipsecd of the change: {error}; connections that are up go on with the old certificate until they \
+             are brought up again ({names})"
+        ),
+    );
 }
 
 /// Says it on standard error; the journal is told how much it matters.
