@@ -126,7 +126,7 @@ pub fn identity(
                     _ => format!("DNS:{name}"),
                 }
             }
-            _ => return None,
+            _ => return address(description, user, left, &listed()),
         };
         let text = format!(
             "'{user}' has leftid={id}, but the subjectAltName lacks {wanted} ({}); the peer would refuse it: use leftid='%fromcert', or have the certificate issued with it",
@@ -134,16 +134,27 @@ pub fn identity(
         );
         return (!has(&wanted)).then(|| Finding::error("identity", text));
     }
-    let wanted = match left {
-        HostAddress::Ip(address) => format!("IP:{address}"),
-        HostAddress::Name(name) => format!("DNS:{name}"),
+    address(description, user, left, &listed())
+}
+
+/// What is to be said of the address or name that `user` has where a certificate says who it is: it has names of that kind, and
+/// not this one. A name in the certificate and an address in the profile are as usual.
+fn address(description: &Description, user: &str, left: &HostAddress, listed: &str) -> Option<Finding> {
+    let (kind, wanted) = match left {
+        HostAddress::Ip(address) => ("IP:", format!("IP:{address}")),
+        HostAddress::Name(name) => ("DNS:", format!("DNS:{name}")),
         _ => return None,
     };
-    let text = format!(
-        "'{user}' has left={left}, but the subjectAltName lacks {wanted} ({})",
-        listed()
-    );
-    (!has(&wanted)).then(|| Finding::warning("identity", text))
+    let mut of_kind = description
+        .san
+        .iter()
+        .filter(|name| name.starts_with(kind))
+        .peekable();
+    of_kind.peek()?;
+    let text = format!("'{user}' has left={left}, but the subjectAltName lacks {wanted} ({listed})");
+    of_kind
+        .all(|name| !name.eq_ignore_ascii_case(&wanted))
+        .then(|| Finding::warning("identity", text))
 }
 
 /// The authorities that `certificate` leads to, if it leads to one that is trusted.
@@ -363,4 +374,72 @@ fn verified(
         }
         Ok(Err(context.error().error_string().to_owned()))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn said(san: &[&str], left: &HostAddress, leftid: Option<&str>) -> Option<(bool, String)> {
+        let description = Description {
+            subject: String::new(),
+            issuer: String::new(),
+            serial: String::new(),
+            san: san.iter().map(|&name| name.to_owned()).collect(),
+            key: String::new(),
+            not_before: 0,
+            not_after: 0,
+            sha256: String::new(),
+        };
+        let leftid = leftid.map(|id| id.parse::<Identity>().unwrap());
+        let found = identity(&description, "hosta_conn", left, leftid.as_ref());
+        found.map(|finding| (finding.is_error, finding.text))
+    }
+
+    fn ip(text: &str) -> HostAddress {
+        HostAddress::Ip(text.parse().unwrap())
+    }
+
+    #[test]
+    fn an_identity_that_the_certificate_lacks_is_found() {
+        let names = ["DNS:left.example.org", "IP:192.0.2.251", "email:root@example.org"];
+        for id in [
+            "@left.example.org",
+            "@LEFT.example.org",
+            "192.0.2.251",
+            "@@root@example.org",
+        ] {
+            assert_eq!(said(&names, &ip("192.0.2.1"), Some(id)), None, "{id}");
+        }
+        for (id, wanted) in [
+            ("@right.example.org", "DNS:right.example.org"),
+            ("192.0.2.1", "IP:192.0.2.1"),
+            ("@@alice@example.org", "email:alice@example.org"),
+        ] {
+            let (is_error, text) = said(&names, &ip("192.0.2.251"), Some(id)).unwrap();
+            assert!(is_error && text.contains(&format!("lacks {wanted} (")), "{text}");
+        }
+    }
+
+    #[test]
+    fn an_address_is_missed_only_among_others_of_its_kind() {
+        for id in [None, Some("%fromcert")] {
+            assert_eq!(said(&["DNS:left.example.org"], &ip("192.0.2.251"), id), None);
+            assert_eq!(said(&["IP:192.0.2.251"], &ip("192.0.2.251"), id), None);
+            assert_eq!(
+                said(
+                    &["IP:192.0.2.251"],
+                    &HostAddress::Name("left.example.org".parse().unwrap()),
+                    id
+                ),
+                None
+            );
+            assert_eq!(said(&["IP:192.0.2.251"], &HostAddress::DefaultRoute, id), None);
+            let (is_error, text) = said(&["IP:192.0.2.9"], &ip("192.0.2.251"), id).unwrap();
+            assert!(
+                !is_error && text.contains("lacks IP:192.0.2.251 (which has IP:192.0.2.9)"),
+                "{text}"
+            );
+        }
+    }
 }

@@ -86,6 +86,59 @@ fn a_certificate_comes_is_looked_at_and_goes() {
 }
 
 #[test]
+fn what_is_of_no_use_is_found_and_shows_in_the_status() {
+    let scene = Scene::new();
+    assert_eq!(scene.cert(&["import", "left.p12"]).0, 0);
+    // What no import would take, as NSS's own programs take it.
+    scene.shell(
+        "openssl req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout old.key -out old.csr -subj /O=Ex/CN=old\n\
+         printf '[ca]\\ndefault_ca=any\\n[any]\\ndatabase=index\\nnew_certs_dir=.\\nrand_serial=yes\\npolicy=names\\n' >ca.conf\n\
+         printf '[names]\\norganizationName=optional\\ncommonName=supplied\\n' >>ca.conf\n\
+         : >index\n\
+         openssl ca -batch -config ca.conf -cert ca.pem -keyfile ca.key -in old.csr -md sha256 -notext -out old.pem \
+             -startdate 20200101000000Z -enddate 20210101000000Z\n\
+         openssl pkcs12 -export -in old.pem -inkey old.key -name old -out old.p12 -passout pass:\n\
+         pk12util -i old.p12 -W '' -d sql:nss\n\
+         certutil -A -n right -t ,, -i right.pem -d sql:nss",
+    );
+    let (status, stdout, stderr) = scene.cert(&["verify"]);
+    // Certificates without keys are those of peers.
+    assert!(
+        status == 1 && stdout.starts_with("left: fit for use\nold: error: ") && !stdout.contains("right"),
+        "{stdout}{stderr}"
+    );
+    let (status, stdout, _) = scene.cert(&["verify", "old"]);
+    let first = stdout.lines().next().unwrap_or_default();
+    assert!(
+        status == 1
+            && first.starts_with("old: error: the certificate expired on ")
+            && first.ends_with("; renew it"),
+        "{stdout}"
+    );
+    for (arguments, has_old) in [
+        (&["verify", "--json"][..], true),
+        (&["verify", "--json", "left"], false),
+    ] {
+        let told = scene.json(arguments);
+        assert_eq!(told["ok"], !has_old, "{told}");
+        let old = told["certificates"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .find(|one| one["nickname"] == "old");
+        assert_eq!(old.is_some(), has_old, "{told}");
+        if let Some(old) = old {
+            assert_eq!(old["findings"][0]["code"], "expired", "{told}");
+        }
+    }
+    let (status, stdout, _) = scene.cert(&["verify", "right"]);
+    assert!(
+        status == 0 && stdout.starts_with("right: warning: its key is not there"),
+        "{stdout}"
+    );
+}
+
+#[test]
 fn bundles_are_made_and_taken_out_again() {
     let scene = Scene::new();
     fs::write(scene.path("word"), "sesame\n").unwrap();

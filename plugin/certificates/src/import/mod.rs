@@ -114,7 +114,8 @@ struct Wanted<'a> {
 /// The bundle is of no use, or something failed; then everything in the database is as it was, unless the error says
 /// otherwise.
 pub async fn import(database: &Database, import: &Import<'_>) -> Result<Imported, Error> {
-    import_begun(database, None, import).await
+    let begun = begin(database, import.nickname).await?;
+    import_begun(database, begun, import).await
 }
 
 /// A look at a database that nobody else changes meanwhile.

@@ -156,7 +156,7 @@ const REFUSED: [&str; 7] = [
     "password-refused",
 ];
 
-/// So many failures does a refusal count for: four seconds, a minute, five minutes.
+/// So many failures does a refusal count for: it is tried again after four seconds, half a minute, four minutes.
 const WEIGHT_OF_REFUSAL: u32 = 3;
 
 /// A profile, and what was tried.
