@@ -5,12 +5,14 @@ mod by_name;
 mod command;
 mod machine_config;
 mod renewal;
+mod waited;
 
 pub(crate) use boot::cold_boot;
 pub(crate) use by_name::by_name;
 pub(crate) use command::command;
 pub(crate) use machine_config::machine_config;
 pub(crate) use renewal::renewal;
+pub(crate) use waited::waited_for;
 
 use anyhow::{Context, Result, ensure};
 use lab::agent::Output;

@@ -1,5 +1,6 @@
 //! Stories told on every image, each in a world of its own: `cargo xtask test --lab [FILTER]`.
 
+mod actors;
 mod apply;
 mod assigned;
 mod bare;
@@ -190,6 +191,7 @@ const STORIES: &[Story] = &[
     Story::of_product("nmstatectl::without_commit", nmstatectl::without_commit).once(Image::Trixie),
     Story::plain("nmstatectl::alone", nmstatectl::alone).once(Image::Trixie),
     Story::of_product("certificates::by_name", certificates::by_name).once(Image::Bookworm),
+    Story::of_product("certificates::waited_for", certificates::waited_for).once(Image::Bookworm),
     Story::of_product("certificates::command", certificates::command).once(Image::Trixie),
     Story::of_product("certificates::machine_config", certificates::machine_config).once(Image::Trixie),
     Story::of_product("certificates::renewal", certificates::renewal),
@@ -226,6 +228,8 @@ const STORIES: &[Story] = &[
     Story::of_product("refusals::wrong_then_right", refusals::wrong_then_right).once(Image::Bookworm),
     Story::of_product("lasting::daemon_restart", lasting::daemon_restart).once(Image::Bookworm),
     Story::of_product("lasting::losses", lasting::losses).once(Image::Trixie),
+    Story::of_product("actors::by_hand", actors::by_hand).once(Image::Trixie),
+    Story::of_product("actors::all_at_once", actors::all_at_once).once(Image::Bookworm),
     Story::of_product("names::moved", names::moved).once(Image::Trixie),
     Story::of_product("pluto::name_is_taken", pluto::name_is_taken).once(Image::Bookworm),
     Story::of_product("pluto::orphans_are_taken_away", pluto::orphans_are_taken_away),
@@ -239,10 +243,10 @@ const STORIES: &[Story] = &[
         "pluto::adopted_ones_are_told_apart",
         pluto::adopted_ones_are_told_apart,
     ),
-    Story::of_product("endurance::rekeys", endurance::rekeys),
+    Story::of_product("endurance::rekeys", endurance::rekeys).once(Image::Bookworm),
     Story::of_product("endurance::quick_succession", endurance::quick_succession).once(Image::Trixie),
     Story::of_product("endurance::secondary", endurance::secondary).once(Image::Trixie),
-    Story::of_product("endurance::neighbours", endurance::neighbours),
+    Story::of_product("endurance::neighbours", endurance::neighbours).once(Image::Trixie),
     Story::of_product("kinds::subnets", kinds::subnets),
     Story::of_product("kinds::devices", kinds::devices),
     Story::of_product("kinds::nat", kinds::nat),

@@ -58,6 +58,7 @@ pub(crate) fn command(world: &World) -> Result<()> {
     .run()?;
     ensure!(before == left.spis()?, "looking at certificates has changed SAs");
 
+    bad_bundles(world)?;
     nobody_else(left)?;
     expired(world)?;
     common::removes(world)?;
@@ -73,6 +74,54 @@ pub(crate) fn command(world: &World) -> Result<()> {
 fn cert(left: Host<'_>, arguments: &[&str]) -> Result<String> {
     let command = ["nmstate-ipsec", "cert"].iter().chain(arguments).copied();
     left.command(command).run()
+}
+
+/// Bundles that are of no use under the nickname of the one that is in use.
+const BAD_BUNDLES: &str = "
+mkdir /root/bad && cd /root/bad
+head -c 900 ../left_server.p12 >cut_off.p12
+: >empty.p12
+openssl pkcs12 -in ../left_server.p12 -passin pass: -nodes -out all.pem
+openssl pkcs12 -export -in all.pem -name left_server -passout pass:sesame -out sealed.p12
+openssl req -x509 -newkey rsa:2048 -nodes -keyout other.key -subj /O=Example/CN=Stranger -days 30 -out other.pem
+openssl req -newkey rsa:2048 -nodes -keyout stranger.key -subj /O=Example/CN=left.example.org -out stranger.csr
+openssl x509 -req -in stranger.csr -CA other.pem -CAkey other.key -CAcreateserial -days 30 -out stranger.pem
+openssl pkcs12 -export -in stranger.pem -inkey stranger.key -name left_server -passout pass: -out stranger.p12
+openssl x509 -in all.pem -out mismatch.pem
+cat other.key >>mismatch.pem
+rm all.pem
+";
+
+/// Each is refused with the database as it was, and pluto authenticates with what it has.
+fn bad_bundles(world: &World) -> Result<()> {
+    let left = world.left();
+    left.shell(BAD_BUNDLES).run()?;
+    let (listed, keys) = (super::listed(left)?, super::keys(left)?);
+    for bundle in [
+        "cut_off.p12",
+        "empty.p12",
+        "sealed.p12",
+        "stranger.p12",
+        "mismatch.pem",
+    ] {
+        let import =
+            format!("nmstate-ipsec cert import /root/bad/{bundle} --nickname left_server --ca /root/ca.pem");
+        let refused = left.shell(&import).output()?;
+        ensure!(
+            refused.status == 2 && said(&refused).contains(bundle),
+            "{bundle}: {}{}",
+            refused.status,
+            said(&refused)
+        );
+        ensure!(
+            listed == super::listed(left)? && keys == super::keys(left)?,
+            "{bundle} has changed the database"
+        );
+    }
+    let again =
+        format!("nmcli --wait 60 connection down {INTERFACE}; nmcli --wait 60 connection up {INTERFACE}");
+    left.shell(&again).run()?;
+    common::is_encrypted(world)
 }
 
 /// A user is refused by the bus, and by the command in words.

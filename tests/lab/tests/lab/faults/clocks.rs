@@ -4,12 +4,13 @@ use anyhow::{Context, Result, ensure};
 use lab::agent::wait_until;
 use lab::world::World;
 
-use super::{connect, is_back, told, watch::Watch};
+use super::{Tunnel, connect, guard, is_back, told, watch::Watch};
 use crate::common;
 
-/// A day ahead, and back: the tunnel stays, or comes back.
+/// A day ahead, and back: the tunnel stays, or comes back, and with a guard nothing is in clear.
 pub(crate) fn clock(world: &World) -> Result<()> {
     connect(world)?;
+    guard(world.left())?;
     for (what, jump) in [("a day ahead", "1 day"), ("a day back", "-1 day")] {
         // Times of a record mean nothing when the clock jumps.
         let watch = Watch::begin(world)?;
@@ -18,37 +19,43 @@ pub(crate) fn clock(world: &World) -> Result<()> {
         is_back(world.left()).with_context(|| what.to_owned())?;
         let seen = watch.end()?;
         eprintln!(
-            "{}: clock {what}: {} packets in clear",
+            "{}: clock {what}, guarded: {} failures",
             world.image(),
-            seen.open.len()
+            seen.failed
         );
+        seen.ensure_closed(what)?;
         common::is_encrypted(world).with_context(|| what.to_owned())?;
     }
     common::removes(world)
 }
 
 /// With no room on the disk pluto is restarted, and NetworkManager: what is there already comes back. What has to be written
-/// waits, says why, and comes back when there is room.
+/// waits, says why, and comes back when there is room. The guard holds meanwhile.
 pub(crate) fn disk(world: &World) -> Result<()> {
     connect(world)?;
     let left = world.left();
+    guard(left)?;
     left.shell(FILL)
         .timeout(super::PATIENCE)
         .run()
         .context("filling the disk")?;
-    for (what, script) in [
+    for (what, tunnel, script) in [
         (
             "disk full, ipsec.service restarted",
+            Tunnel::Returns,
             "systemctl restart ipsec.service",
         ),
         (
             "disk full, NetworkManager restarted",
+            Tunnel::Stays,
             "systemctl restart NetworkManager.service",
         ),
     ] {
-        let seen = told(world, what, script)?;
-        eprintln!("{}: {what}: {seen}", world.image());
+        let seen = told(world, what, tunnel, script)?;
+        eprintln!("{}: {what}, guarded: {seen}", world.image());
+        seen.ensure_closed(what)?;
     }
+    let watch = Watch::begin(world)?;
     left.shell("pkill -KILL -f '^/usr/libexec/nm-libreswan-service '")
         .run()?;
     // The old file with the secret leaves room for one like it, if nobody else takes that.
@@ -65,6 +72,9 @@ pub(crate) fn disk(world: &World) -> Result<()> {
     told.with_context(|| said)?;
     left.shell("rm -f /var/full /var/lib/probe").run()?;
     is_back(left)?;
+    let seen = watch.end()?;
+    eprintln!("{}: disk full, adapter killed, guarded: {seen}", world.image());
+    seen.ensure_closed("disk full, adapter killed")?;
     let journal = left
         .shell("journalctl -b -u nmstate-ipsecd -o cat --no-pager")
         .run()?;

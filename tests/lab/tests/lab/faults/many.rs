@@ -6,9 +6,9 @@ use anyhow::{Context, Result, ensure};
 use lab::agent::wait_until;
 use lab::crowd;
 use lab::document::Document;
-use lab::world::{Host, Pair};
+use lab::world::{Host, LEFT_V4, Pair};
 
-use super::PATIENCE;
+use super::{PATIENCE, watch::ping};
 
 const COUNT: usize = 50;
 
@@ -27,6 +27,10 @@ pub(crate) fn fifty(pair: &Pair) -> Result<()> {
         applied.stderr
     );
     all_up(left)?;
+    // One of them has a guard, the next one has none.
+    left.command(["nmstate-ipsec", "guard", "ipsec_1", "on"]).run()?;
+    let capture = pair.capture()?;
+    let pings = [1, 2].map(|number| ping(left, &crowd::behind(number)));
 
     let began = Instant::now();
     left.command(["systemctl", "restart", "ipsec.service"])
@@ -36,6 +40,22 @@ pub(crate) fn fifty(pair: &Pair) -> Result<()> {
     eprintln!(
         "{COUNT} connections after a restart of pluto: {:.0} s",
         began.elapsed().as_secs_f64()
+    );
+
+    for ping in pings {
+        ping?.signal(9)?;
+    }
+    let captured = capture.stop()?;
+    let open = |number| captured.clear_text_from(LEFT_V4, &crowd::behind(number));
+    eprintln!(
+        "the second of them, without a guard: {} packets in clear",
+        open(2)?.len()
+    );
+    let open = open(1)?;
+    ensure!(
+        open.is_empty(),
+        "clear text of the first, which has a guard:\n{}",
+        open.join("\n")
     );
 
     left.command(["sync"]).run()?;

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use lab::agent::wait_until;
-use lab::peer::INTERFACE;
-use lab::world::{LEFT_V4, Pair, RIGHT_V4};
+use lab::peer::{self, INTERFACE};
+use lab::world::{Host, LEFT_V4, Pair, RIGHT_V4};
 
 use super::{bring_up, is_back, watch::longest_pause};
 
@@ -19,6 +19,13 @@ nmcli connection add type dummy ifname slow0 con-name slow ipv4.method auto ipv4
     connection.autoconnect yes connection.wait-device-timeout 5000 >&2
 ";
 
+/// A kubelet, as far as its place among the units goes.
+const KUBELET: &str = "
+printf '[Service]\\nType=oneshot\\nRemainAfterExit=yes\\nExecStart=/bin/true\\n[Install]\\nWantedBy=multi-user.target\\n' \
+    >/etc/systemd/system/kubelet.service
+systemctl enable --quiet kubelet.service
+";
+
 /// Without anybody's help the connection is up after the boot, before the unit that others wait for has finished, and
 /// nothing waits for itself: neither with a slow second card, nor with the connection as a secondary of its base. What
 /// leaves in clear without a guard is counted; with one nothing does.
@@ -26,6 +33,7 @@ pub(crate) fn power_cut(pair: &Pair) -> Result<()> {
     let left = pair.left();
     bring_up(left, pair.right())?;
     left.shell(SLOW_CARD).run()?;
+    left.shell(KUBELET).run()?;
     let open = boot(pair, "with a slow second card")?;
     eprintln!("power cut: {open} packets in clear without a guard");
 
@@ -49,6 +57,7 @@ pub(crate) fn power_cut(pair: &Pair) -> Result<()> {
     ensure!(open == 0, "{open} packets in clear in spite of the guard");
 
     secondary("")?;
+    silent(pair)?;
     left.command(["nmstate-ipsec", "down", INTERFACE]).run()?;
     left.command(["sync"]).run()?;
     pair.left_vm().power_cycle(PATIENCE)?;
@@ -90,6 +99,11 @@ fn boot(pair: &Pair, how: &str) -> Result<usize> {
         left.spis()? == right.spis()? || right.spis()?.len() >= 2,
         "the peer has no SAs"
     );
+    let Order { up, online, kubelet } = Order::of(left)?;
+    ensure!(
+        up <= online && online <= kubelet,
+        "{how}: up {up} s after the boot, {online} s what waits for it, {kubelet} s what waits for that"
+    );
     let outage = longest_pause(&captured, RIGHT_V4, LEFT_V4)?;
     eprintln!(
         "power cut, {how}: outage {:.1} s, boot included\n{}",
@@ -97,6 +111,69 @@ fn boot(pair: &Pair, how: &str) -> Result<usize> {
         times.stdout
     );
     Ok(captured.clear_text_from(LEFT_V4, RIGHT_V4)?.len())
+}
+
+/// When something came to its end, in seconds since the boot.
+struct Order {
+    /// The connection was up.
+    up: f64,
+    /// The unit that others wait for had finished.
+    online: f64,
+    /// kubelet was started.
+    kubelet: f64,
+}
+
+impl Order {
+    fn of(left: Host<'_>) -> Result<Self> {
+        let asked = |script: &str| -> Result<f64> {
+            let said = left.shell(script).run()?;
+            said.trim().parse().with_context(|| format!("{script}: {said:?}"))
+        };
+        let of_unit = |property: &str, unit: &str| {
+            asked(&format!("systemctl show -P {property}TimestampMonotonic {unit}")).map(|time| time / 1e6)
+        };
+        Ok(Self {
+            up: asked(
+                "journalctl -b -u nmstate-ipsecd -o short-monotonic --no-pager | grep -m 1 \"'hosta_conn' is up\" | \
+                     sed 's/^\\[ *\\([0-9.]*\\)\\].*/\\1/'",
+            )?,
+            online: of_unit("ActiveEnter", "nmstate-ipsec-wait-online.service")?,
+            kubelet: of_unit("ExecMainStart", "kubelet.service")?,
+        })
+    }
+}
+
+/// Nobody waits longer than a minute for a peer that is silent.
+fn silent(pair: &Pair) -> Result<()> {
+    let (left, right) = (pair.left(), pair.right());
+    right.command(["systemctl", "stop", "ipsec.service"]).run()?;
+    left.command(["systemctl", "restart", "ipsec.service"]).run()?;
+    // A loss that does not last is not told.
+    wait_until("NetworkManager has been told of the loss", PATIENCE, || {
+        let active = [
+            "nmcli",
+            "-t",
+            "-f",
+            "NAME,STATE",
+            "connection",
+            "show",
+            "--active",
+        ];
+        let active = left.command(active).output()?.stdout;
+        Ok((!active.contains(&format!("{INTERFACE}:activated"))).then_some(()))
+    })?;
+    let script = "began=$(date +%s)
+systemctl restart nmstate-ipsec-wait-online.service
+echo $(($(date +%s) - began))";
+    let waited = left.shell(script).timeout(PATIENCE).run()?;
+    let waited: u64 = waited.trim().parse().context("reading how long was waited")?;
+    ensure!(
+        (50..=85).contains(&waited) && left.spis()?.is_empty(),
+        "a silent peer was waited for, {waited} s"
+    );
+    right.command(["systemctl", "start", "ipsec.service"]).run()?;
+    peer::expect_psk(right)?;
+    is_back(left).context("the peer is back")
 }
 
 /// The unit that others wait for has finished, by itself.

@@ -3,9 +3,9 @@
 use std::fmt;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use lab::agent::Background;
-use lab::world::{Capture, Captured, World};
+use lab::world::{Capture, Captured, Host, World};
 
 use super::ENDS;
 
@@ -13,9 +13,12 @@ use super::ENDS;
 const INTERVAL: &str = "0.05";
 
 /// A ping and a record that go on.
-pub(super) struct Watch {
+pub(super) struct Watch<'a> {
+    left: Host<'a>,
     ping: Background,
     capture: Capture,
+    /// Where left's journal ended.
+    cursor: String,
 }
 
 /// What they saw.
@@ -24,31 +27,68 @@ pub(super) struct Seen {
     pub(super) outage: Duration,
     /// What left this host in clear: what the peer does is its own affair.
     pub(super) open: Vec<String>,
+    /// How many tries have failed meanwhile, by the daemon's own word.
+    pub(super) failed: usize,
 }
 
-impl Watch {
-    pub(super) fn begin(world: &World) -> Result<Self> {
+impl<'a> Watch<'a> {
+    pub(super) fn begin(world: &'a World) -> Result<Self> {
         // left's own end of the wire may go with its device.
-        let capture = world.capture_at("right0")?;
-        let left = world.left();
-        let ping = left
-            .shell(&format!(
-                "while :; do ping -q -n -i {INTERVAL} {} || sleep {INTERVAL}; done",
-                ENDS.1
-            ))
-            .spawn("/run/lab/fault-ping")?;
+        Self::begin_at(world, "right0")
+    }
+
+    /// The same with a record of another end of the wire.
+    pub(super) fn begin_at(world: &'a World, end: &str) -> Result<Self> {
+        let (left, capture) = (world.left(), world.capture_at(end)?);
+        let cursor = left.shell("journalctl -n 0 --show-cursor --no-pager").run()?;
+        let (_, cursor) = cursor.split_once("cursor: ").context("the journal has no end")?;
+        let cursor = cursor.trim().to_owned();
+        let ping = ping(left, ENDS.1)?;
         left.ping(ENDS.1)?;
-        Ok(Self { ping, capture })
+        Ok(Self {
+            left,
+            ping,
+            capture,
+            cursor,
+        })
     }
 
     pub(super) fn end(self) -> Result<Seen> {
         self.ping.signal(9)?;
         self.ping.wait(Duration::from_secs(30))?;
         let captured = self.capture.stop()?;
+        let failed = self
+            .left
+            .shell(&format!(
+                "journalctl --after-cursor '{}' -u nmstate-ipsecd -o json --no-pager | grep -c '\"IPSEC_REASON\":\"' || :",
+                self.cursor
+            ))
+            .run()?;
         Ok(Seen {
             outage: longest_pause(&captured, ENDS.1, ENDS.0)?,
             open: captured.clear_text_from(ENDS.0, ENDS.1)?,
+            failed: failed.trim().parse().context("counting failures")?,
         })
+    }
+}
+
+/// A ping that goes on until it is killed.
+pub(super) fn ping(left: Host<'_>, to: &str) -> Result<Background> {
+    left.shell(&format!(
+        "while :; do ping -q -n -i {INTERVAL} {to} || sleep {INTERVAL}; done"
+    ))
+    .spawn(&format!("/run/lab/fault-ping-{to}"))
+}
+
+impl Seen {
+    /// Nothing has left in clear, whatever happened.
+    pub(super) fn ensure_closed(&self, what: &str) -> Result<()> {
+        ensure!(
+            self.open.is_empty(),
+            "{what}: clear text on the wire:\n{}",
+            self.open.join("\n")
+        );
+        Ok(())
     }
 }
 
@@ -66,8 +106,9 @@ impl fmt::Display for Seen {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             formatter,
-            "outage {:.1} s, {} packets in clear",
+            "outage {:.1} s, {} failures, {} packets in clear",
             self.outage.as_secs_f64(),
+            self.failed,
             self.open.len()
         )
     }
