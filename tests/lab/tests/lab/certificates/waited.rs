@@ -19,8 +19,8 @@ const QUIET: Duration = Duration::from_secs(20);
 const PROFILE: &str = "left=192.0.2.251, leftid=%fromcert, leftcert=left_server, leftrsasigkey=%cert, right=192.0.2.252, \
      rightid=%fromcert, rightrsasigkey=%cert, ikev2=insist, leftmodecfgclient=no, type=transport";
 
-/// A connection that is to be up is tried once, and by itself when its certificate has been imported; nothing that happens
-/// meanwhile makes it hammer.
+/// A connection that is to be up waits for its certificate, whatever else happens, and comes up by itself when that has been
+/// imported.
 pub(crate) fn waited_for(world: &World) -> Result<()> {
     let left = world.left();
     forget_certificates(left)?;
@@ -34,6 +34,8 @@ pub(crate) fn waited_for(world: &World) -> Result<()> {
         Ok(said.contains("(certificate-missing)").then_some(()))
     });
     told.with_context(|| said)?;
+    // What happened during the first try may be worth another.
+    places::idle(QUIET);
     let failures = failures(left)?;
     left.command(["nmcli", "device", "reapply", "net0"]).run()?;
     places::idle(QUIET);
