@@ -1,6 +1,6 @@
 //! One try to bring a connection up.
 
-use std::{path::Path, pin::pin, sync::Arc, time::Duration};
+use std::{pin::pin, sync::Arc, time::Duration};
 
 use nmstate_ipsec_core::profile::Profile;
 use tokio::{
@@ -17,7 +17,7 @@ use super::{
     sources::{Told, Wanted},
 };
 use crate::{
-    admission,
+    connection::Listener,
     history::now,
     networkmanager::{Ended, NO_REASON, REASON, profiles::Located},
 };
@@ -40,14 +40,16 @@ impl Shared {
 
     /// Has pluto answer the peer until the next try: two hosts that wait in turn would never meet.
     pub(super) async fn listen(self: Arc<Self>, uuid: String) {
-        let settings = match self.profiles.find(&uuid).await {
-            Ok(Some(settings)) => settings,
-            // It has gone, or NetworkManager has.
-            Ok(None) | Err(_) => return,
-        };
-        let admitted = admission::admit(&settings, Path::new(admission::LIST_PATH));
-        if let Err(error) = admitted.and_then(|profile| self.registry.listen(profile)) {
-            tracing::debug!(nm_connection = %uuid, "pluto does not answer for {uuid}: {error}");
+        // A transaction sees itself to what it is about.
+        let _turn = self.gate.turn().await;
+        let (answer, waits) = oneshot::channel();
+        let _ = self.teller.send(Told::StillWaits(uuid.clone(), answer));
+        if !waits.await.unwrap_or(false) {
+            return;
+        }
+        // Otherwise it has gone, or NetworkManager has.
+        if let Ok(Some(settings)) = self.profiles.find(&uuid).await {
+            self.registry.listen(&settings, Listener::Keeper);
         }
     }
 

@@ -71,11 +71,16 @@ impl Gate {
         known.changing_since.is_some() && known.closed_for(unchanged_since, Instant::now()).is_some()
     }
 
+    /// Waits until none of our own transactions is going on, and holds the next one up.
+    pub(super) async fn turn(&self) -> Open {
+        self.turn.clone().read_owned().await
+    }
+
     /// Waits until a connection may be brought up whose profile has been as it is since `unchanged_since`.
     pub(super) async fn pass(&self, profiles: &Profiles, unchanged_since: Instant) -> Open {
         let mut changes = self.known.subscribe();
         loop {
-            let open = self.turn.clone().read_owned().await;
+            let open = self.turn().await;
             self.look(profiles).await;
             let Some(closed) = changes
                 .borrow_and_update()

@@ -23,7 +23,7 @@ use super::{
     sources::{self, Told},
 };
 use crate::{
-    connection::Registry,
+    connection::{Listener, Registry},
     history::now,
     networkmanager::{ACTIVATED, BY_THE_USER, DEACTIVATED, profiles::Profiles},
 };
@@ -146,6 +146,10 @@ impl Keeper {
                 // A try that was given up asks nobody.
                 let _ = answer.send(known.map(|known| (known.profile.clone(), known.changed)));
             }
+            Told::StillWaits(uuid, answer) => {
+                let waits = |known: &Known| matches!(known.candidate.state, State::Waiting(_));
+                let _ = answer.send(self.known.get(&uuid).is_some_and(waits));
+            }
             Told::Settled(answer) => self.waiting.push(answer),
         }
     }
@@ -238,7 +242,7 @@ impl Keeper {
             State::Resting(_) => {}
         }
         if matches!(known.candidate.state, State::Resting(_)) {
-            self.shared.registry.leave(uuid);
+            self.shared.registry.leave(uuid, Listener::Keeper);
         }
         self.tell(uuid);
     }

@@ -17,6 +17,7 @@ use super::{
     sources::Told,
 };
 use crate::{
+    connection::Listener,
     history::now,
     networkmanager::{self, ACTIVATED},
 };
@@ -184,7 +185,7 @@ impl Keeper {
         if let Ok(uuid) = uuid.parse() {
             self.shared.registry.guards().follow(&uuid, None).await;
         }
-        self.shared.registry.leave(uuid);
+        self.shared.registry.leave(uuid, Listener::Keeper);
         self.known.remove(uuid);
         self.held.set(uuid, false);
         self.shared.registry.tries().set(uuid, None);

@@ -49,6 +49,8 @@ pub(super) enum Told {
     LooksEnded,
     /// A try is about to begin: with which profile, if it is still wanted.
     MayTry(String, oneshot::Sender<Option<Wanted>>),
+    /// pluto is about to answer the peer for this one: is its next try still waited for?
+    StillWaits(String, oneshot::Sender<bool>),
     /// A try has begun on this ground.
     Tries(String, Ground),
     /// A try has ended.

@@ -1,11 +1,14 @@
 //! One wish to have a connection up, and what is being done about it.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use nmstate_ipsec_core::profile::Profile;
-use tokio::{task::JoinHandle, time::Instant};
+use tokio::{sync::watch, task::JoinHandle, time::Instant};
 
-use crate::client::Client;
+use crate::{addresses::Deprecated, client::Client};
+
+/// What pluto was given so lately is what would be given it now.
+const FRESH: Duration = Duration::from_secs(30);
 
 /// One wish to have the connection up.
 #[derive(Debug)]
@@ -18,6 +21,8 @@ pub(super) struct Activation {
     pub(super) client: Client,
     /// Since when: NetworkManager's limit counts from there.
     pub(super) since: Instant,
+    /// A transaction had pluto take it, before anybody asked for it; tells whether the host's addresses have changed since.
+    pub(super) ahead: Option<watch::Receiver<Deprecated>>,
     watch: JoinHandle<()>,
 }
 
@@ -41,8 +46,20 @@ impl Activation {
             profile: Arc::new(profile),
             client,
             since: Instant::now(),
+            ahead: None,
             watch,
         }
+    }
+
+    /// Whether pluto has been given for a transaction what it would be given for `asked`. A guard is set when somebody asks.
+    pub(super) fn is_ahead_of(&self, asked: &Self) -> bool {
+        let is_as_it_was =
+            |addresses: &watch::Receiver<_>| addresses.has_changed().is_ok_and(|changed| !changed);
+        self.ahead.as_ref().is_some_and(is_as_it_was)
+            && self.client.is_nobody()
+            && self.since.elapsed() < FRESH
+            && !asked.profile.is_guarded
+            && self.profile == asked.profile
     }
 }
 

@@ -10,18 +10,21 @@ use nmstate_ipsec_core::{
     updown::Updown,
 };
 
-use super::machine::Phase;
+use super::{
+    machine::{Phase, State},
+    tries::WAITING,
+};
 use crate::kernel::{self, Traces};
 
 /// What can be told by its phase, its profile and the kernel.
 pub(super) async fn of(
     uuid: &Uuid,
     name: &str,
-    phase: &Phase,
+    of: &State,
     profile: Option<&Profile>,
     traces: &Traces,
 ) -> ConnectionStatus {
-    let (ends, reports) = match phase {
+    let (ends, reports) = match &of.phase {
         Phase::Up(ends, reports) | Phase::Renegotiating(ends, reports) => (Some(ends), &reports[..]),
         Phase::Loading(ends) | Phase::Negotiating(ends, ..) => (Some(ends), &[][..]),
         _ => (None, &[][..]),
@@ -38,7 +41,7 @@ pub(super) async fn of(
     ConnectionStatus {
         name: name.to_owned(),
         uuid: uuid.to_string(),
-        state: state(phase, profile).to_owned(),
+        state: state(of, profile).to_owned(),
         me: text(me),
         peer: text(peer),
         device: connection
@@ -58,19 +61,20 @@ pub(super) async fn of(
     }
 }
 
-/// The name of a phase, as [`ConnectionStatus::state`] has it.
-pub(super) fn state(phase: &Phase, profile: Option<&Profile>) -> &'static str {
+/// The name of a state, as [`ConnectionStatus::state`] has it.
+pub(super) fn state(state: &State, profile: Option<&Profile>) -> &'static str {
     let on_demand = |profile: &Profile| profile.connection.connect_mode == ConnectMode::OnDemand;
-    match phase {
+    match &state.phase {
         Phase::Idle => "down",
         Phase::Adopting => "adopting",
         Phase::Preparing => "resolving",
-        Phase::Loading(_) => "loading",
+        Phase::Loading(_) | Phase::Opening(true) => "loading",
         Phase::Negotiating(..) | Phase::Renegotiating(..) => "negotiating",
         Phase::Up(..) if profile.is_some_and(on_demand) => "ondemand",
         Phase::Up(..) => "up",
         Phase::Unloading(_) => "going-down",
-        Phase::Waiting | Phase::Opening | Phase::Listening(_) => "lost",
+        Phase::Opening(_) | Phase::Listening(_) if state.lost.is_none() => WAITING,
+        Phase::Waiting | Phase::Opening(false) | Phase::Listening(_) => "lost",
     }
 }
 

@@ -12,11 +12,13 @@
 //! Up --Renewed---> Loading
 //! Unloading --WithoutPluto--> Waiting
 //! Unloading, Idle --Unloaded, Listen--> Opening --Opened--> Listening --Reported--> Up
+//!                                          |                   |
+//!                                          +----- Asked -------+---> Negotiating
 //! ```
 //! Whatever begins, `Unloading` comes before the connection begins anew or is idle, so that two
-//! activations of one profile never meet in pluto. There are two exceptions. A connection that has lost nothing but its IKE SA
-//! keeps its policies while it negotiates another, so that nothing leaves in clear; and one whose certificate was renewed is
-//! loaded in its own place. A connection that never was up fails;
+//! activations of one profile never meet in pluto. There are three exceptions. A connection that has lost nothing but its IKE SA
+//! keeps its policies while it negotiates another, so that nothing leaves in clear; one whose certificate was renewed is
+//! loaded in its own place; and what pluto was given before somebody asked for it is negotiated as it is. A connection that never was up fails;
 //! one that was is tried for until somebody takes it down.
 
 use nmstate_ipsec_core::{
@@ -62,8 +64,9 @@ pub enum Phase {
     Unloading(After),
     /// It was lost, and the next try has yet to come.
     Waiting,
-    /// It is being handed to pluto so that the peer can call; nothing is begun from here.
-    Opening,
+    /// It is being handed to pluto so that the peer can call; nothing is begun from here, unless somebody has asked for it
+    /// meanwhile.
+    Opening(bool),
     /// pluto has it and answers the peer; nothing is begun from here.
     Listening(ResolvedEnds),
 }
@@ -86,8 +89,10 @@ pub enum After {
 pub enum Event {
     /// Somebody wants it up; the profile may be a new one.
     Activate,
-    /// It has failed, somebody is going to try it again, and the peer is to be answered meanwhile.
+    /// Somebody is going to ask for it, and the peer is to be answered meanwhile.
     Listen,
+    /// That somebody asks for what pluto was given, as it was given.
+    Asked,
     /// The end of [`Effect::Open`].
     Opened(Result<ResolvedEnds, Reason>),
     /// Somebody says that it has been up since before this daemon was.
@@ -177,8 +182,11 @@ pub fn step(state: State, event: Event, one_pair: bool) -> (State, Vec<Effect>) 
         (Idle, Event::Activate) | (Waiting | Listening(_), Event::Retry) => {
             (Preparing, vec![Effect::Prepare])
         }
-        (Idle, Event::Listen) => (Opening, vec![Effect::Open]),
-        (Opening, Event::Opened(opened)) => return opened_or_not(lost, opened),
+        (Idle, Event::Listen) => (Opening(false), vec![Effect::Open]),
+        (Opening(_), Event::Asked) => (Opening(true), Vec::new()),
+        // For what is asked for pluto is started.
+        (Opening(true), Event::Opened(Err(Reason::PlutoDown { .. }))) => unload(After::Activate),
+        (Opening(false), Event::Opened(opened)) => return opened_or_not(lost, opened),
         // The peer has called.
         (Listening(ends), Event::Reported(report)) if report.verb.action == Action::Up => {
             up(ends, vec![*report])
@@ -193,7 +201,8 @@ pub fn step(state: State, event: Event, one_pair: bool) -> (State, Vec<Effect>) 
         // pluto reads certificates when it is given a connection, and deletes the old one's SAs then.
         (Up(ends, _) | Renegotiating(ends, _), Event::Renewed) => return reload(ends),
         (Loading(_) | Negotiating(..), Event::Renewed) if lost.is_some() => unload(After::Retry),
-        (Loading(_) | Negotiating(..), Event::Renewed) => unload(After::Activate),
+        (Loading(_) | Negotiating(..) | Opening(true), Event::Renewed) => unload(After::Activate),
+        (Opening(false) | Listening(_), Event::Renewed) if lost.is_none() => unload(After::Rest),
         (Waiting | Listening(_), Event::Renewed) if lost.is_some() => (Preparing, vec![Effect::Prepare]),
         // The updown helper is told only of what is new, and the policies are not.
         (Renegotiating(ends, reports), Event::Negotiated(Ok(Progress::Established))) => up(ends, reports),
@@ -207,7 +216,9 @@ pub fn step(state: State, event: Event, one_pair: bool) -> (State, Vec<Effect>) 
             further(ends, reports, *report)
         }
         (Preparing, Event::Prepared(Ok(ends))) => (Loading(ends), vec![Effect::Load(ends, lost.is_none())]),
-        (Loading(ends), Event::Loaded(Ok(()))) => (
+        (Loading(ends), Event::Loaded(Ok(())))
+        | (Opening(true), Event::Opened(Ok(ends)))
+        | (Listening(ends), Event::Asked) => (
             Negotiating(ends, Vec::new(), false),
             vec![Effect::Negotiate(ends)],
         ),
@@ -219,6 +230,7 @@ pub fn step(state: State, event: Event, one_pair: bool) -> (State, Vec<Effect>) 
         }
         (Preparing, Event::Prepared(Err(reason)))
         | (Loading(_), Event::Loaded(Err(reason)))
+        | (Opening(true), Event::Opened(Err(reason)))
         | (Negotiating(..) | Renegotiating(..), Event::Negotiated(Err(reason))) => return fail(lost, reason),
         (Unloading(_), Event::Activate | Event::Register) => (Unloading(After::Activate), Vec::new()),
         (Unloading(_), Event::Deactivate) => (Unloading(After::Rest), Vec::new()),
@@ -243,7 +255,7 @@ fn unloaded(after: After, lost: Option<u32>) -> (State, Vec<Effect>) {
         (After::Activate, _) => return begin(),
         (After::Retry, None | Some(0)) => (Phase::Preparing, lost, vec![Effect::Prepare]),
         // Two hosts that wait for their next tries in turn would never meet.
-        (After::Retry, Some(_)) => (Phase::Opening, lost, vec![Effect::Open]),
+        (After::Retry, Some(_)) => (Phase::Opening(false), lost, vec![Effect::Open]),
     };
     (State { phase, lost }, effects)
 }

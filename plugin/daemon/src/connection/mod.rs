@@ -14,15 +14,17 @@ mod worker;
 
 use std::{
     collections::{HashMap, HashSet},
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
 use nmstate_ipsec_core::{
+    connection::ConnectMode,
     contract::PLUGIN_NAME,
     daemon_api::ConnectionStatus,
-    profile::{Profile, Uuid},
+    networkmanager::text,
+    profile::{Profile, Settings, Uuid},
     render::PlutoName,
     updown::Updown,
 };
@@ -31,7 +33,7 @@ use zbus::names::OwnedUniqueName;
 
 use crate::{
     addresses::{self, Deprecated},
-    bus,
+    admission, bus,
     certificates::Certificates,
     client::Client,
     guard::Guards,
@@ -168,6 +170,15 @@ impl Host {
     }
 }
 
+/// Who has pluto answer the peer for a connection that nobody has asked for yet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Listener {
+    /// Whoever keeps connections up, until the next try.
+    Keeper,
+    /// A transaction that is about to have NetworkManager ask for it.
+    Transaction,
+}
+
 /// The connections, by UUID.
 #[derive(Debug)]
 pub struct Registry {
@@ -254,19 +265,29 @@ impl Registry {
         self.wish(profile, |profile| Request::Register(profile, client))
     }
 
-    /// Has pluto answer calls for `profile`, which is down and is going to be tried again.
-    ///
-    /// # Errors
-    /// As those of [`Registry::activate`].
-    pub(crate) fn listen(&self, profile: Profile) -> Result<(), String> {
-        self.wish(profile, Request::Listen)
+    /// Has pluto answer calls for the profile in `settings`, which is down and is going to be asked for. Ahead of a
+    /// transaction nothing is held back or caught: what has a guard, or comes up on demand, waits until it is asked for.
+    pub(crate) fn listen(&self, settings: &Settings, listener: Listener) {
+        let admitted = admission::admit(settings, Path::new(admission::LIST_PATH));
+        let listened = admitted.and_then(|profile| {
+            let waits = profile.is_guarded || profile.connection.connect_mode == ConnectMode::OnDemand;
+            if listener == Listener::Transaction && waits {
+                return Ok(());
+            }
+            self.wish(profile, |profile| Request::Listen(profile, listener))
+        });
+        // Whoever asks for it is told.
+        if let Err(error) = listened {
+            let name = text(settings, "connection", "id");
+            tracing::debug!("pluto does not answer for '{name}': {error}");
+        }
     }
 
-    /// Lets go of a connection that nobody has asked for.
-    pub(crate) fn leave(&self, uuid: &str) {
+    /// Lets go of a connection that nobody has asked for: the keeper of any, a transaction of what it has listened for.
+    pub(crate) fn leave(&self, uuid: &str, listener: Listener) {
         let entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((_, entry)) = entries.iter().find(|(known, _)| known.as_str() == uuid) {
-            let _ = entry.requests.send(Request::Leave);
+            let _ = entry.requests.send(Request::Leave(listener));
         }
     }
 

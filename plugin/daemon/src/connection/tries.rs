@@ -45,7 +45,7 @@ impl Try {
     }
 }
 
-/// [`ConnectionStatus::state`] of a connection that is to be up and has nothing in pluto.
+/// [`ConnectionStatus::state`] of a connection that is to be up and for which nothing is begun from here.
 pub(super) const WAITING: &str = "waiting";
 
 /// The connections that are to be up and are not, by UUID.

@@ -18,7 +18,7 @@ use tokio::{
 use zbus::names::OwnedUniqueName;
 
 use super::{
-    Host,
+    Host, Listener,
     activation::{Activation, Background},
     describe,
     machine::{self, After, Effect, Event, Phase, State},
@@ -55,9 +55,9 @@ pub(super) enum Request {
     /// Take the profile for one that is up already, or was, and do for the client what is due.
     Register(Box<Profile>, Client),
     /// Have pluto answer the peer's calls until somebody asks for the connection.
-    Listen(Box<Profile>),
+    Listen(Box<Profile>, Listener),
     /// What nobody has asked for need not be there any more.
-    Leave,
+    Leave(Listener),
     /// Take the connection down as far as the client wanted it, and tell when that is done.
     Deactivate(Option<OwnedUniqueName>, oneshot::Sender<()>),
     /// The client of the activation with this number has left the bus.
@@ -160,8 +160,8 @@ impl Worker {
         match request {
             Request::Activate(profile, client) => self.wish(*profile, client, Event::Activate).await,
             Request::Register(profile, client) => self.wish(*profile, client, Event::Register).await,
-            Request::Listen(profile) => self.listen(*profile).await,
-            Request::Leave => self.leave().await,
+            Request::Listen(profile, listener) => self.listen(*profile, listener).await,
+            Request::Leave(listener) => self.leave(listener).await,
             Request::Deactivate(client, done) => self.deactivate(client.as_ref(), done).await,
             Request::ClientGone(number) => self.client_gone(number).await,
             Request::Report(report) => {
@@ -229,8 +229,7 @@ impl Worker {
     }
 
     async fn describe(&self) -> ConnectionStatus {
-        let phase = &self.state.phase;
-        let described = describe::of(&self.uuid, &self.name, phase, self.profile(), &self.traces);
+        let described = describe::of(&self.uuid, &self.name, &self.state, self.profile(), &self.traces);
         ConnectionStatus {
             since: self.changed,
             failed_tries: self.state.lost.unwrap_or_default(),
@@ -284,21 +283,29 @@ impl Worker {
     }
 
     /// Has pluto answer the peer for a connection that is down.
-    async fn listen(&mut self, profile: Profile) {
+    async fn listen(&mut self, profile: Profile, listener: Listener) {
         if self.state.phase != Phase::Idle || self.next.is_some() {
+            if let (Listener::Keeper, Some(current)) = (listener, &mut self.current) {
+                current.ahead = None;
+            }
             return;
         }
         self.name = profile.id.to_string();
         self.activations += 1;
         let nobody = Client::nobody(self.host.bus.clone());
-        self.current = Some(Activation::begin(self.activations, profile, nobody, || {}));
+        let mut activation = Activation::begin(self.activations, profile, nobody, || {});
+        activation.ahead = (listener == Listener::Transaction).then(|| self.host.addresses.subscribe());
+        self.current = Some(activation);
         self.step(Event::Listen).await;
     }
 
     /// Lets go of what nobody has asked for.
-    async fn leave(&mut self) {
-        let is_nobodys = |current: &Activation| current.client.is_nobody();
-        if self.next.is_none() && self.current.as_ref().is_some_and(is_nobodys) {
+    async fn leave(&mut self, listener: Listener) {
+        // What was up when NetworkManager went, nobody has asked for either.
+        let may_go = |current: &Activation| {
+            current.client.is_nobody() && (listener == Listener::Keeper || current.ahead.is_some())
+        };
+        if self.next.is_none() && self.current.as_ref().is_some_and(may_go) {
             self.step(Event::Deactivate).await;
         }
     }
@@ -331,6 +338,14 @@ impl Worker {
             *current = activation;
             let (ends, reports) = (*ends, reports.clone());
             return self.announce(&ends, &reports).await;
+        }
+        if let (Phase::Opening(_) | Phase::Listening(_), Some(current)) =
+            (&self.state.phase, &mut self.current)
+            && matches!(wish, Event::Activate)
+            && current.is_ahead_of(&activation)
+        {
+            *current = activation;
+            return self.step(Event::Asked).await;
         }
         // Whatever the one before has not been told is not for this one.
         self.passing = None;
@@ -483,9 +498,10 @@ impl Worker {
             .as_ref()
             .is_some_and(|current| work::has_one_pair(&current.profile));
         let before = std::mem::discriminant(&self.state.phase);
-        let described = describe::state(&self.state.phase, self.profile());
+        let described = describe::state(&self.state, self.profile());
         let (state, effects) = machine::step(std::mem::take(&mut self.state), event, one_pair);
-        let is_elsewhere = before != std::mem::discriminant(&state.phase);
+        let is_elsewhere = before != std::mem::discriminant(&state.phase)
+            || described != describe::state(&state, self.profile());
         self.state = state;
         if is_elsewhere {
             self.changed = now();

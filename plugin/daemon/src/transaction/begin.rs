@@ -10,8 +10,9 @@ use nmstate_ipsec_core::{
 use super::{
     Transactions,
     journal::{Entry, Record},
-    refused, time_out, undo, unwritten,
+    refused, steps, time_out, undo, unwritten,
 };
+use crate::connection::Listener;
 
 /// nmstate's own: new profiles and devices go when NetworkManager rolls back (`NM_CHECKPOINT_CREATE_FLAG_*`).
 const DELETE_NEW_CONNECTIONS: u32 = 0x2;
@@ -92,6 +93,26 @@ impl Transactions {
         if base.is_none() && options.commit && steps.iter().all(|step| step.action == Action::Keep) {
             return Ok(Begun::Nothing(steps));
         }
+        // Of very many the others follow soon before it is their turn.
+        steps::get_ready(&self.registry, &steps, 0);
+        match self.make_undoable(options, base, &steps).await {
+            Ok(record) => Ok(Begun::Work(steps, record)),
+            Err(error) => {
+                for step in &steps {
+                    self.registry.leave(&step.uuid, Listener::Transaction);
+                }
+                Err(error)
+            }
+        }
+    }
+
+    /// Writes down how everything is that is going to be touched.
+    async fn make_undoable(
+        &self,
+        options: &ApplyOptions,
+        base: Option<&Record>,
+        steps: &[Step],
+    ) -> Result<Record, TransactionError> {
         let checkpoint = match base {
             Some(_) => options.checkpoint.clone(),
             None => self.own_checkpoint(options).await?,
@@ -104,7 +125,7 @@ impl Transactions {
             let _ = undo::end_checkpoint(&self.profiles, &record, false).await;
             return Err(unwritten(error));
         }
-        Ok(Begun::Work(steps, record))
+        Ok(record)
     }
 
     async fn own_checkpoint(&self, options: &ApplyOptions) -> Result<String, TransactionError> {

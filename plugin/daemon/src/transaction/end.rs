@@ -6,12 +6,8 @@ use futures_util::StreamExt;
 use nmstate_ipsec_core::{daemon_api::TransactionError, networkmanager::ManagerProxy};
 use zbus::zvariant::OwnedObjectPath;
 
-use super::{
-    NETWORKMANAGER_TIME_OUT, Open, Prepared, STATE_DIR, Transactions,
-    journal::Record,
-    undo::{self, Undone},
-};
-use crate::client::Client;
+use super::{NETWORKMANAGER_TIME_OUT, Open, Prepared, STATE_DIR, Transactions, journal::Record, undo};
+use crate::{client::Client, connection::Listener};
 
 /// How long nmstate may take for the rest of a document.
 const PREPARED_TIME_OUT: Duration = Duration::from_secs(900);
@@ -120,16 +116,13 @@ impl Transactions {
     pub(super) async fn undo(&self, record: &Record) -> Vec<String> {
         for entry in &record.entries {
             self.autoconnect.withdraw(&entry.uuid);
+            self.registry.leave(&entry.uuid, Listener::Transaction);
         }
         if let Err(error) = self.profiles.networkmanager(NETWORKMANAGER_TIME_OUT).await {
             tracing::error!("not undoing the transaction yet: {error}");
             return vec![error.to_string()];
         }
-        let Undone { remains, to_bring_up } = undo::undo(&self.profiles, record).await;
-        // Not all that they need may be there at once, as after a restart of NetworkManager.
-        for uuid in to_bring_up {
-            self.autoconnect.want(&uuid);
-        }
+        let remains = self.put_everything_back(record).await;
         if remains.is_empty() {
             self.forget();
         }

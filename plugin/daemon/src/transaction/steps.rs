@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use zbus::zvariant::OwnedObjectPath;
 
 use crate::{
-    connection::Registry,
+    connection::{Listener, Registry},
     history::now,
     networkmanager::{
         Ended, NO_REASON, REASON, base,
@@ -46,10 +46,13 @@ pub(super) async fn carry_out(
 ) -> Vec<Outcome> {
     let mut outcomes: Vec<Outcome> = steps.iter().map(outcome).collect();
     let (first, last): (Vec<usize>, Vec<usize>) =
-        (0..steps.len()).partition(|index| matches!(steps[*index].action, Action::TakeDown | Action::Remove));
+        (0..steps.len()).partition(|index| is_going(&steps[*index]));
     for round in [first, last] {
-        let mut running = stream::iter(round)
-            .map(|index| {
+        let mut running = stream::iter(round.into_iter().enumerate())
+            .map(|(position, index)| {
+                if position % AT_ONCE == 0 && !is_going(&steps[index]) {
+                    get_ready(registry, steps, position / AT_ONCE + 1);
+                }
                 let work = Work {
                     registry,
                     profiles,
@@ -70,6 +73,23 @@ pub(super) async fn carry_out(
         }
     }
     outcomes
+}
+
+fn is_going(step: &Step) -> bool {
+    matches!(step.action, Action::TakeDown | Action::Remove)
+}
+
+/// Has pluto take the connections that the `part`th [`AT_ONCE`] of the steps that stay bring up, while NetworkManager stores the
+/// profiles and gets to asking for them: pluto looks at all secrets for each time that it is given some. Nobody is called yet.
+/// Whoever gives a step up has to let go of it ([`Registry::leave`]).
+pub(super) fn get_ready(registry: &Registry, steps: &[Step], part: usize) {
+    let stay = steps.iter().filter(|step| !is_going(step));
+    for step in stay.skip(part * AT_ONCE).take(AT_ONCE) {
+        let comes_up = matches!(step.action, Action::Create | Action::Modify | Action::Activate);
+        if let (true, false, Some(after)) = (comes_up, step.was_active, &step.after) {
+            registry.listen(after, Listener::Transaction);
+        }
+    }
 }
 
 /// What a step is called, and what it changes, before anything is done.

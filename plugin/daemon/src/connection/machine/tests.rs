@@ -228,7 +228,10 @@ fn after_a_loss_every_failure_is_noted_and_tried_again_later() {
         let (unloading, effects) = step(state, Event::Prepared(Err(failure())), true);
         assert_eq!(effects, [Effect::Note(failure()), Effect::Unload]);
         let (opening, effects) = step(unloading, Event::Unloaded, true);
-        assert_eq!((&opening.phase, effects), (&Phase::Opening, vec![Effect::Open]));
+        assert_eq!(
+            (&opening.phase, effects),
+            (&Phase::Opening(false), vec![Effect::Open])
+        );
         // pluto may not take it either.
         let opened = if failed == 2 { Err(failure()) } else { Ok(ends()) };
         let (waiting, effects) = step(opening, Event::Opened(opened), true);
@@ -281,6 +284,36 @@ fn the_peer_may_call_while_the_next_try_is_waited_for() {
         after([Event::Listen, Event::Opened(Err(failure())), Event::Unloaded]).0,
         State::default()
     );
+}
+
+#[test]
+fn what_pluto_has_when_somebody_asks_for_it_is_negotiated_at_once() {
+    let negotiating = Phase::Negotiating(ends(), Vec::new(), false);
+    let opened = || Event::Opened(Ok(ends()));
+    for events in [
+        [Event::Listen, opened(), Event::Asked],
+        [Event::Listen, Event::Asked, opened()],
+    ] {
+        let (state, effects) = after(events);
+        assert_eq!((&state.phase, state.lost), (&negotiating, None));
+        assert_eq!(effects, [Effect::Negotiate(ends())]);
+    }
+    // For the peer's sake pluto is not started, for somebody who asks it is.
+    let asked = |reason| after([Event::Listen, Event::Asked, Event::Opened(Err(reason))]);
+    let (state, effects) = asked(systemd::pluto_is_stopped());
+    assert_eq!(state.phase, Phase::Unloading(After::Activate));
+    assert_eq!(effects, [Effect::Unload]);
+    assert_eq!(asked(failure()).0.phase, Phase::Unloading(After::Fail(failure())));
+    // pluto has read the certificate that was there before.
+    for (events, then) in [
+        (vec![Event::Listen, Event::Renewed], After::Rest),
+        (vec![Event::Listen, opened(), Event::Renewed], After::Rest),
+        (vec![Event::Listen, Event::Asked, Event::Renewed], After::Activate),
+    ] {
+        assert_eq!(after(events).0.phase, Phase::Unloading(then));
+    }
+    let (state, _) = after([Event::Listen, Event::Asked, Event::Deactivate]);
+    assert_eq!(state.phase, Phase::Unloading(After::Rest));
 }
 
 #[test]

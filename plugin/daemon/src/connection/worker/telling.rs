@@ -46,7 +46,7 @@ impl Worker {
 
     /// Tells whoever listens that the connection is in another phase, unless that is called as it was `before`.
     pub(super) async fn tell_change(&self, before: &str) {
-        let state = describe::state(&self.state.phase, self.profile());
+        let state = describe::state(&self.state, self.profile());
         if state == before {
             return;
         }
