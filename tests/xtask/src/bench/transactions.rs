@@ -144,6 +144,7 @@ fn ours(world: &World, results: &mut Results) -> Result<()> {
 fn refuse(world: &World, document: &str, results: &mut Results) -> Result<()> {
     let left = world.left();
     let wrong = Document::new(&document.replace(peer::PSK, "another key of the laboratory"));
+    let cursor = left.journal_cursor()?;
     let mut refused: Option<Output> = None;
     results.refused.measure(|| {
         refused = Some(left.apply_ours(&wrong, &["--quiet"])?);
@@ -153,13 +154,12 @@ fn refuse(world: &World, document: &str, results: &mut Results) -> Result<()> {
         refused.is_some_and(|refused| refused.status == 1),
         "a wrong key was not refused"
     );
-    let log = "journalctl -b -u nmstate-ipsecd -o short-unix --no-pager -n 50";
-    let mut returned = None;
-    wait_until("the old tunnel is up again", PATIENCE, || {
-        returned = return_in(&left.shell(log).run()?);
-        Ok(returned.map(drop))
-    })?;
-    results.returned.add(returned.context("the log has no return")?);
+    // Nothing looks for it meanwhile, which would take its processors away.
+    let log = "journalctl --follow --after-cursor \"$CURSOR\" -u nmstate-ipsecd -o short-unix --no-pager | sed \"/' is up$/q\"";
+    let log = left.shell(log).env("CURSOR", &cursor).timeout(PATIENCE).run()?;
+    results
+        .returned
+        .add(return_in(&log).context("the log has no return")?);
     Ok(())
 }
 
@@ -235,6 +235,12 @@ fn crowds(world: &World) -> Result<()> {
             let spis = world.left().spis()?.len();
             ensure!(spis == 2 * count, "there are {spis} SAs of {count} connections");
             apply(world, &crowd::removal(count)?)?;
+            // Of two hundred that are deleted at once right does not hear of all.
+            let forget = format!(
+                "for n in $(seq {count}); do {WHACK} --ctlsocket {} --name peer$n --terminate; done >/dev/null 2>&1 || :",
+                world.right().control_socket()
+            );
+            world.left().shell(&forget).timeout(PATIENCE).run()?;
             settle(world, PATIENCE)?;
         }
         let (least, longest) = times.range();
