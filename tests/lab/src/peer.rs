@@ -6,6 +6,7 @@ use anyhow::Result;
 
 use crate::agent::GuestCommand;
 use crate::document::Document;
+use crate::profile::Profile;
 use crate::world::Host;
 
 /// NSS writes a bundle's key a million times over, and pluto checks its database before it starts: slow under emulation.
@@ -33,6 +34,14 @@ interfaces:
     ikev2: insist
     type: transport
 ";
+
+/// The profile that [`PSK_DOCUMENT`] declares, as a user of nmcli makes it.
+#[must_use]
+pub fn psk_profile() -> Profile {
+    let data = "left=192.0.2.251, leftid=left.example.org, leftmodecfgclient=no, right=192.0.2.252, \
+                rightid=right.example.org, rightsubnet=192.0.2.252/32, ikev2=insist, type=transport";
+    Profile::new(INTERFACE, data).secret("pskvalue", PSK)
+}
 
 /// right's side of every connection that authenticates with [`PSK`].
 pub const PSK_PEER: [&str; 5] = [

@@ -15,7 +15,8 @@ const SIGINT: i32 = 2;
 /// The file in the guest that the record grows in, a message a line.
 pub const RECORD: &str = "/run/lab/busctl.out";
 
-/// A running record of the VPN plugin's contract, what NetworkManager makes of it, and every error on the bus.
+/// A running record of the VPN plugin's contract, what NetworkManager makes of it, what its dispatcher's hook tells, and every
+/// error on the bus.
 #[derive(Debug)]
 pub struct BusMonitor {
     agent: Agent,
@@ -34,6 +35,7 @@ impl BusMonitor {
             "--json=short",
             "--match=interface='org.freedesktop.NetworkManager.VPN.Plugin'",
             "--match=interface='org.freedesktop.NetworkManager.VPN.Connection'",
+            "--match=member='Happened',interface='org.nmstate.Ipsec1.Autoconnect'",
             "--match=type='error'",
             "monitor",
         ];

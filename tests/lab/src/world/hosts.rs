@@ -147,6 +147,16 @@ impl<'world> Host<'world> {
         self.whack(["--rereadsecrets"]).run().map(drop)
     }
 
+    /// Where the journal ends now, for `journalctl --after-cursor`.
+    ///
+    /// # Errors
+    /// The journal is empty.
+    pub fn journal_cursor(&self) -> Result<String> {
+        let shown = self.shell("journalctl -n 0 --show-cursor --no-pager").run()?;
+        let (_, cursor) = shown.split_once("cursor: ").context("the journal has no end")?;
+        Ok(cursor.trim().to_owned())
+    }
+
     /// Sends three pings to an address.
     ///
     /// # Errors

@@ -40,8 +40,7 @@ const REMINDERS: [&str; 4] = [
 
 /// Ways to lose a connection that nobody wanted down: NetworkManager hears of the first alone.
 const LOSSES: [&str; 2] = [
-    "pid=$(pgrep -f '^/usr/libexec/nm-libreswan-service '); kill -KILL $pid
-     timeout 60 sh -c \"while kill -0 $pid 2>/dev/null; do sleep 0.1; done\"",
+    faults::ADAPTER_KILLED,
     "ip xfrm policy flush; ip xfrm state flush",
 ];
 
@@ -180,11 +179,7 @@ pub(crate) fn all_at_once(world: &World) -> Result<()> {
 
 /// A profile that is up by itself. Nobody but the keeper of connections brings it up: the daemon runs once something happens.
 fn kept_up(left: Host<'_>) -> Result<Profile> {
-    let data = "left=192.0.2.251, leftid=left.example.org, leftmodecfgclient=no, right=192.0.2.252, \
-                rightid=right.example.org, rightsubnet=192.0.2.252/32, ikev2=insist, type=transport";
-    let profile = Profile::new(INTERFACE, data)
-        .secret("pskvalue", peer::PSK)
-        .property("connection.autoconnect", "yes");
+    let profile = peer::psk_profile().property("connection.autoconnect", "yes");
     profile.add(left)?;
     left.shell("nmcli device reapply net0").run()?;
     Ok(profile)

@@ -18,7 +18,7 @@ use lab::peer::{self, INTERFACE};
 use lab::world::{Host, LEFT_V4, RIGHT_V4, World};
 
 use crate::common;
-pub(crate) use addresses::{addresses, privacy};
+pub(crate) use addresses::{addresses, no_default_route, privacy};
 pub(crate) use clocks::{clock, disk};
 pub(crate) use many::fifty;
 pub(crate) use peers::{peer_returns, peers, refusal, silence, two_of_ours};
@@ -56,6 +56,11 @@ enum Tunnel {
 
 use Tunnel::{IsOpen, Returns, Stays};
 
+/// NetworkManager takes that for the end of the connection.
+pub(crate) const ADAPTER_KILLED: &str =
+    "pid=$(pgrep -f '^/usr/libexec/nm-libreswan-service '); kill -KILL $pid
+timeout 60 sh -c \"while kill -0 $pid 2>/dev/null; do sleep 0.1; done\"";
+
 /// What happens on left: a name for the table, what becomes of the tunnel, and a script.
 const ON_LEFT: &[(&str, Tunnel, &str)] = &[
     ("NetworkManager restarted", Stays, "systemctl restart NetworkManager.service"),
@@ -67,16 +72,14 @@ const ON_LEFT: &[(&str, Tunnel, &str)] = &[
         "systemctl stop ipsec.service; sleep 3; systemctl start ipsec.service",
     ),
     ("kernel's SAs and policies flushed", Returns, "ip xfrm policy flush; ip xfrm state flush"),
-    (
-        "adapter killed", Returns,
-        "pid=$(pgrep -f '^/usr/libexec/nm-libreswan-service '); kill -KILL $pid
-         timeout 60 sh -c \"while kill -0 $pid 2>/dev/null; do sleep 0.1; done\"",
-    ),
+    ("adapter killed", Returns, ADAPTER_KILLED),
     ("daemon killed", Stays, "kill_unit nmstate-ipsecd.service"),
     (
         "updown helper killed while pluto negotiates", Returns,
         "systemctl restart ipsec.service
-         for _ in $(seq 30); do pkill -KILL -f '^/usr/libexec/nm-libreswan-service-helper' || :; sleep 0.1; done",
+         timeout 6 strace -f -q -e trace=execve -P /usr/libexec/nm-libreswan-service-helper -e inject=execve:signal=KILL \
+             -o /run/lab/helpers -p $(cat /run/pluto/pluto.pid) >&2 || :
+         grep -q 'killed by SIGKILL' /run/lab/helpers || { echo 'no helper was met' >&2; exit 1; }",
     ),
     (
         "base device taken down and brought up", Returns,

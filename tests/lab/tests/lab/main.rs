@@ -15,6 +15,7 @@ mod families;
 mod faults;
 mod foreign;
 mod guard;
+mod hook;
 mod hostile;
 mod interactive;
 mod kinds;
@@ -215,6 +216,7 @@ const STORIES: &[Story] = &[
     Story::of_product("guard::nobody_lives", guard::nobody_lives).once(Image::Bookworm),
     Story::plain("packages::debian", packages::debian),
     Story::plain("packages::enforcing", packages::enforcing).only(Image::Selinux),
+    Story::of_product("hook::tells", hook::tells).once(Image::Bookworm),
     Story::of_product("hostile::profiles", hostile::profiles).once(Image::Trixie),
     Story::of_product("confined::enforced", confined::enforced)
         .only(Image::Trixie)
@@ -257,6 +259,7 @@ const STORIES: &[Story] = &[
     Story::of_product("faults::on_left", faults::on_left).once(Image::Trixie),
     Story::of_product("faults::on_left_guarded", faults::on_left_guarded).once(Image::Bookworm),
     Story::of_product("faults::addresses", faults::addresses).once(Image::Trixie),
+    Story::of_product("faults::no_default_route", faults::no_default_route).once(Image::Bookworm),
     Story::of_product("faults::privacy", faults::privacy).once(Image::Bookworm),
     Story::of_product("faults::peers", faults::peers).once(Image::Trixie),
     Story::of_product("faults::clock", faults::clock).once(Image::Bookworm),

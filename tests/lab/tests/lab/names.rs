@@ -2,19 +2,25 @@
 
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use lab::agent::wait_until;
 use lab::peer;
 use lab::profile::Profile;
 use lab::world::{LEFT_V4, RIGHT_V4, World};
 
+use crate::places;
+
 /// The look-up follows a change of address at once, the rest is a negotiation.
 const TIMEOUT: Duration = Duration::from_secs(60);
+
+/// Where nobody hears of a change, a minute passes until names are looked up again.
+const UNHEARD: Duration = Duration::from_secs(120);
 
 /// right's second address.
 const SECOND: &str = "192.0.2.253";
 
-/// The name of the peer leads to another address, and left hears of a change: the tunnel goes where the name leads.
+/// The name of the peer leads to another address, and left hears of a change: the tunnel goes where the name leads. So it does
+/// when nobody hears of anything.
 pub(crate) fn moved(world: &World) -> Result<()> {
     let (left, right) = (world.left(), world.right());
     right.set_psk(peer::PSK)?;
@@ -44,16 +50,26 @@ pub(crate) fn moved(world: &World) -> Result<()> {
         "sed -i s/^192.0.2.252.moving/192.0.2.253\\ moving/ /etc/hosts; ip address add 203.0.113.7/32 dev lo",
     )
     .run()?;
-    wait_until("the tunnel leads to the second address", TIMEOUT, || {
+    leads(world, (LEFT_V4, SECOND), RIGHT_V4, TIMEOUT)?;
+    left.shell("sed -i s/^192.0.2.253.moving/192.0.2.252\\ moving/ /etc/hosts")
+        .run()?;
+    places::beside(|| leads(world, (LEFT_V4, RIGHT_V4), SECOND, UNHEARD))
+        .context("nobody has heard of it")?;
+    profile.delete(left)?;
+    profile.ensure_gone(left)
+}
+
+/// The tunnel leads from one address to another, nothing of it has the one `before`, and it carries a ping.
+fn leads(world: &World, (from, to): (&str, &str), before: &str, time_out: Duration) -> Result<()> {
+    let left = world.left();
+    wait_until("the tunnel is between the new addresses", time_out, || {
         let associations = left.security_associations()?;
-        let leads = associations.contains(&format!("src {LEFT_V4} dst {SECOND}"));
-        Ok((leads && !associations.contains("dst 192.0.2.252")).then_some(()))
+        let leads = associations.contains(&format!("src {from} dst {to}"));
+        Ok((leads && !associations.contains(before)).then_some(()))
     })?;
     let capture = world.capture()?;
     left.ping("198.51.100.1")?;
-    capture.stop()?.ensure_encrypted((LEFT_V4, SECOND))?;
-    profile.delete(left)?;
-    profile.ensure_gone(left)
+    capture.stop()?.ensure_encrypted((from, to))
 }
 
 /// The address of left, from which the tunnel comes by way of the default route, is replaced by another: the tunnel follows.
@@ -69,14 +85,7 @@ pub(crate) fn address_changes(world: &World) -> Result<()> {
 
     left.shell("nmcli connection modify base ipv4.addresses 192.0.2.250/24; nmcli device reapply net0")
         .run()?;
-    wait_until("the tunnel comes from the other address", TIMEOUT, || {
-        let associations = left.security_associations()?;
-        let comes = associations.contains(&format!("src {ANOTHER} dst {RIGHT_V4}"));
-        Ok((comes && !associations.contains(LEFT_V4)).then_some(()))
-    })?;
-    let capture = world.capture()?;
-    left.ping("198.51.100.1")?;
-    capture.stop()?.ensure_encrypted((ANOTHER, RIGHT_V4))?;
+    leads(world, (ANOTHER, RIGHT_V4), LEFT_V4, TIMEOUT)?;
     profile.delete(left)?;
     profile.ensure_gone(left)
 }

@@ -2,15 +2,15 @@
 
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use lab::agent::{Background, wait_until};
 use lab::image::Image;
-use lab::peer;
+use lab::peer::{self, INTERFACE};
 use lab::profile::Profile;
 use lab::world::{BEHIND_V4, BEHIND_V6, Host, RIGHT_V4, RIGHT_V6, World};
 
-use super::PATIENCE;
-use crate::places;
+use super::{ADAPTER_KILLED, PATIENCE, Tunnel::Returns};
+use crate::{common, places};
 
 /// dnsmasq gives no lease shorter than two minutes; it is renewed after half of that.
 const RENEWAL: Duration = Duration::from_secs(60);
@@ -51,6 +51,38 @@ pub(crate) fn addresses(world: &World) -> Result<()> {
     server.signal(15)?;
     profile.delete(left)?;
     profile.ensure_gone(left)
+}
+
+/// Only the peer's net is reached. NetworkManager takes the connection of the default route for what a VPN is brought up on, and
+/// where there is none it has to be told: a document's connection comes up, and one that was lost is back by itself.
+pub(crate) fn no_default_route(world: &World) -> Result<()> {
+    let left = world.left();
+    left.shell(
+        "nmcli connection modify base ipv4.gateway '' ipv6.gateway ''; nmcli device reapply net0
+         for family in -4 -6; do while ip $family route delete default 2>/dev/null; do :; done; done",
+    )
+    .run()?;
+    super::connect(world)?;
+    super::told(
+        world,
+        "adapter killed, without a default route",
+        Returns,
+        ADAPTER_KILLED,
+    )?;
+    let routes = left
+        .shell("ip -4 route show default; ip -6 route show default")
+        .run()?;
+    ensure!(routes.is_empty(), "there is a default route:\n{routes}");
+
+    left.command(["nmcli", "connection", "down", INTERFACE]).run()?;
+    let up = left.command(["nmcli", "connection", "up", INTERFACE]).output()?;
+    ensure!(
+        !up.success(),
+        "NetworkManager finds one itself: the story shows nothing"
+    );
+    left.command(["nmstate-ipsec", "up", INTERFACE]).run()?;
+    super::is_back(left)?;
+    common::removes(world)
 }
 
 /// Privacy addresses (RFC 8981): the host makes itself another every day, and has the one before for old connections. The tunnel

@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use lab::agent::wait_until;
+use lab::document::Document;
 use lab::peer::{self, INTERFACE};
-use lab::world::{Host, LEFT_V4, Pair, RIGHT_V4};
+use lab::world::{BEHIND_V4, Host, LEFT_V4, Pair, RIGHT_V4};
 
 use super::{bring_up, is_back, watch::longest_pause};
 
@@ -32,6 +33,10 @@ systemctl enable --quiet kubelet.service
 pub(crate) fn power_cut(pair: &Pair) -> Result<()> {
     let left = pair.left();
     bring_up(left, pair.right())?;
+    // What a person brings up again is to be up after the boot.
+    for word in ["down", "up"] {
+        left.command(["nmstate-ipsec", word, INTERFACE]).run()?;
+    }
     left.shell(SLOW_CARD).run()?;
     left.shell(KUBELET).run()?;
     let open = boot(pair, "with a slow second card")?;
@@ -58,16 +63,44 @@ pub(crate) fn power_cut(pair: &Pair) -> Result<()> {
 
     secondary("")?;
     silent(pair)?;
+    stays_down(pair)
+}
+
+/// What a person, or a document, has taken down stays down after a loss of power, until somebody wants it up.
+fn stays_down(pair: &Pair) -> Result<()> {
+    let (left, right) = (pair.left(), pair.right());
+    let behind = format!("leftsubnet={BEHIND_V4}/32");
+    right.add_connection(
+        "second",
+        &[&peer::PSK_PEER[..], &[behind.as_str(), "ikev2=insist"]].concat(),
+    )?;
+    let second = peer::PSK_DOCUMENT
+        .replace(INTERFACE, "second\n  state: up")
+        .replace("192.0.2.252/32", &format!("{BEHIND_V4}/32"))
+        .replace("type: transport", "type: tunnel");
+    for state in ["state: up", "state: down"] {
+        let declared = Document::new(&second.replace("state: up", state));
+        let applied = left.apply_ours(&declared, &["--require-established"])?;
+        ensure!(applied.success(), "{state}: {}{}", applied.stdout, applied.stderr);
+    }
     left.command(["nmstate-ipsec", "down", INTERFACE]).run()?;
     left.command(["sync"]).run()?;
     pair.left_vm().power_cycle(PATIENCE)?;
     settled(pair)?;
+    let spis = left.spis()?;
     ensure!(
-        left.spis()?.is_empty(),
-        "what was taken down is up after the boot"
+        spis.is_empty(),
+        "what was taken down is up after the boot: {spis:?}"
     );
     left.command(["nmstate-ipsec", "up", INTERFACE]).run()?;
-    is_back(left)
+    is_back(left)?;
+    left.command(["nmstate-ipsec", "down", INTERFACE]).run()?;
+    left.await_empty_kernel()
+        .context("the second one has come up with the first")?;
+    left.command(["nmstate-ipsec", "up", "second"]).run()?;
+    wait_until("the second one is up", PATIENCE, || {
+        Ok((left.spis()?.len() >= 2).then_some(()))
+    })
 }
 
 /// Cuts the power, and returns how many packets were in clear until the connection was up again.

@@ -40,9 +40,7 @@ impl<'a> Watch<'a> {
     /// The same with a record of another end of the wire.
     pub(super) fn begin_at(world: &'a World, end: &str) -> Result<Self> {
         let (left, capture) = (world.left(), world.capture_at(end)?);
-        let cursor = left.shell("journalctl -n 0 --show-cursor --no-pager").run()?;
-        let (_, cursor) = cursor.split_once("cursor: ").context("the journal has no end")?;
-        let cursor = cursor.trim().to_owned();
+        let cursor = left.journal_cursor()?;
         let ping = ping(left, ENDS.1)?;
         left.ping(ENDS.1)?;
         Ok(Self {
