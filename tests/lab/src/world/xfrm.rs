@@ -1,5 +1,8 @@
 //! Reading what `ip xfrm` prints.
 
+/// The SPI of an SA that the kernel has asked for and waits for: it remembers so for a while that it has.
+const AWAITED: &str = "0x00000000";
+
 /// The SPIs in the output of `ip xfrm state`, sorted.
 pub(super) fn spis(listed: &str) -> Vec<String> {
     let esp = listed
@@ -7,6 +10,7 @@ pub(super) fn spis(listed: &str) -> Vec<String> {
         .filter_map(|line| line.trim().strip_prefix("proto esp spi "));
     let mut spis: Vec<String> = esp
         .filter_map(|rest| rest.split(' ').next())
+        .filter(|spi| *spi != AWAITED)
         .map(str::to_owned)
         .collect();
     spis.sort();
@@ -44,6 +48,8 @@ src 192.0.2.251 dst 192.0.2.252
 \treplay-window 0 flag esn
 src 192.0.2.252 dst 192.0.2.251
 \tproto esp spi 0x530ca0e3 reqid 16397 mode transport
+src 192.0.2.251 dst 192.0.2.252
+\tproto esp spi 0x00000000 reqid 0 mode transport
 ";
         assert_eq!(spis(listed), ["0x530ca0e3", "0xd4443c1d"]);
         assert!(spis("").is_empty());
