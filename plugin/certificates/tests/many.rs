@@ -13,21 +13,24 @@ use common::{Nss, Request, authority, import_file, issue, pem, pkcs12};
 use nmstate_ipsec_certificates::{Action, Error, bundle::read_authorities, held, request::Files};
 use openssl::x509::X509;
 
-/// How many certificates there are. With ten thousand NSS's own programs take minutes to add and to print them.
+/// How many certificates a database has. With ten thousand NSS's own programs take minutes to add and to print them.
 const MANY: usize = 2000;
+
+/// How many a file has.
+const VERY_MANY: usize = 10_000;
 
 /// Certificates that one run of certutil adds: it gets slower with each.
 const AT_ONCE: usize = 1000;
 
 /// As many certificates, each of an issuer of its own: of one issuer certutil takes minutes to add them.
-fn many() -> impl Iterator<Item = X509> {
-    (0..MANY).map(|number| authority(&format!("peer{number}"), None).certificate)
+fn many(count: usize) -> impl Iterator<Item = X509> {
+    (0..count).map(|number| authority(&format!("peer{number}"), None).certificate)
 }
 
 /// A database with all of them.
 fn full() -> Nss {
     let nss = Nss::new();
-    let files: Vec<PathBuf> = many()
+    let files: Vec<PathBuf> = many(MANY)
         .enumerate()
         .map(|(number, certificate)| nss.file(&format!("peer{number}"), &certificate.to_der().unwrap()))
         .collect();
@@ -118,7 +121,7 @@ async fn a_file_of_many_certificates_is_one_clear_error_and_touches_nothing() {
     let good = nss.file("left.p12", &pkcs12(&left, &[&ca], ""));
     import_file(&nss.database(), &good, None, &[]).await.unwrap();
     let before = nss.state();
-    let certificates: Vec<u8> = many().flat_map(|one| one.to_pem().unwrap()).collect();
+    let certificates: Vec<u8> = many(VERY_MANY).flat_map(|one| one.to_pem().unwrap()).collect();
     let large = nss.file("large.pem", &[pem(&left, &[&ca]), certificates.clone()].concat());
     let error = import_file(&nss.database(), &large, None, &[]).await.unwrap_err();
     is_too_large(&error, &large);
