@@ -89,17 +89,38 @@ impl Transactions {
         Ok(())
     }
 
-    /// The commit is the moment when the disk has it; from then on only the checkpoint and the journal are yet to go.
+    /// The commit is the moment when the disk has it.
     pub(super) async fn commit_record(&self, mut record: Record) -> Result<(), TransactionError> {
         record.is_committed = true;
-        if let Err(error) = self.journal.write(&record) {
+        let committed = if record.is_own_checkpoint {
+            self.commit_own(&record).await
+        } else {
+            // Whoever dies now, NetworkManager must not put its part back; only the checkpoint and the journal are yet to go.
+            self.journal
+                .write(&record)
+                .map_err(|error| format!("failed to write the journal in {STATE_DIR}: {error}"))
+        };
+        if let Err(why) = committed {
             self.undo(&record).await;
             return Err(TransactionError::Failed(format!(
-                "failed to write the journal in {STATE_DIR}: {error}; everything is as it was"
+                "{why}; everything is as it was"
             )));
         }
-        self.end(&record).await;
+        if !record.is_own_checkpoint {
+            self.end(&record).await;
+        }
         Ok(())
+    }
+
+    /// A checkpoint of our own has nothing that NetworkManager has to put back. Once it has gone, the journal alone can undo
+    /// this, and ends it by going too.
+    async fn commit_own(&self, record: &Record) -> Result<(), String> {
+        undo::end_checkpoint(&self.profiles, record, false)
+            .await
+            .map_err(|error| format!("failed to end NetworkManager's checkpoint: {error}"))?;
+        self.journal
+            .remove()
+            .map_err(|error| format!("failed to remove the journal in {STATE_DIR}: {error}"))
     }
 
     pub(super) async fn end(&self, record: &Record) {
