@@ -14,13 +14,12 @@ use std::{
 };
 
 use nmstate::NetworkState;
-use nmstate_ipsec_certificates::description::hex;
 use nmstate_ipsec_core::{
     networkmanager::{SettingsConnectionProxy, SettingsProxy, at, is_libreswan, text},
     profile::Settings,
 };
-use openssl::sha::sha256;
 use serde_json::Value;
+use sha2::{Digest, Sha256};
 use zbus::Connection;
 
 /// What was applied since the host was started: a line of two digests each, of what was declared and of the profiles.
@@ -93,7 +92,11 @@ fn is_nothing(differs: &NetworkState) -> bool {
 
 fn digest_of(wanted: &NetworkState) -> Option<String> {
     let text = serde_json::to_value(wanted).ok()?.to_string();
-    Some(hex(&sha256(text.as_bytes())))
+    Some(digest(&text))
+}
+
+fn digest(text: &str) -> String {
+    format!("{:x}", Sha256::digest(text))
 }
 
 /// A digest of every profile that is not libreswan's, without what NetworkManager notes in them.
@@ -108,7 +111,7 @@ async fn profiles() -> zbus::Result<String> {
             all.insert(uuid, (profile.flags().await?, in_order(&settings)));
         }
     }
-    Ok(hex(&sha256(format!("{all:?}").as_bytes())))
+    Ok(digest(&format!("{all:?}")))
 }
 
 fn in_order(settings: &Settings) -> BTreeMap<String, BTreeMap<String, String>> {

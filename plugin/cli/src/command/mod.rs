@@ -1,5 +1,6 @@
 //! What the command does: a module for each subcommand.
 
+mod apart;
 mod apply;
 pub mod cert;
 mod check;
@@ -19,6 +20,7 @@ use std::{error::Error, fmt, process::ExitCode};
 
 pub(crate) use apply::plain_connections;
 use nmstate_ipsec_core::daemon_api::{TransactionError, TransactionsProxy};
+use tokio::runtime::Builder;
 
 use crate::{
     args::{Args, Command},
@@ -70,6 +72,21 @@ impl From<TransactionError> for Fault {
     }
 }
 
+/// Does `work` to its end, and says what it has to say of a fault.
+pub fn start(work: impl Future<Output = Result<ExitCode, Fault>>) -> ExitCode {
+    let runtime = match Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("failed to start the event loop: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    runtime.block_on(work).unwrap_or_else(|fault| {
+        eprintln!("{fault}");
+        fault.exit_code()
+    })
+}
+
 /// Runs the command, and says with which status it ends.
 ///
 /// # Errors
@@ -78,7 +95,6 @@ pub async fn run(args: Args) -> Result<ExitCode, Fault> {
     match args.command {
         Command::Apply(arguments) => apply::run(arguments).await?,
         Command::Diff(arguments) => diff::run(arguments).await?,
-        Command::Check(arguments) => return check::run(&arguments),
         Command::Import(arguments) => import::run(&arguments)?,
         Command::Export(arguments) => export::run(&arguments).await?,
         Command::Status(arguments) => status::run(&arguments).await?,
@@ -88,11 +104,25 @@ pub async fn run(args: Args) -> Result<ExitCode, Fault> {
         Command::Show(arguments) => show::run(&arguments).await?,
         Command::Commit => transaction::end(End::Commit).await?,
         Command::Rollback => transaction::end(End::Rollback).await?,
-        Command::Render(arguments) => render::run(&arguments)?,
         Command::Guard(arguments) => guard::run(&arguments).await?,
-        Command::Cert(arguments) => return cert::run(arguments).await,
+        Command::Cert(_) | Command::Check(_) | Command::Render(_) => return Err(apart::become_it()),
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// The same for the commands that read certificates, which are a program of their own.
+///
+/// # Errors
+/// As those of [`run`].
+pub async fn run_apart(args: Args) -> Result<ExitCode, Fault> {
+    match args.command {
+        Command::Cert(arguments) => cert::run(arguments).await,
+        Command::Check(arguments) => check::run(&arguments),
+        Command::Render(arguments) => render::run(&arguments),
+        _ => Err(Fault::Input(
+            "'nmstate-ipsec' is the command; this part of it reads certificates".to_owned(),
+        )),
+    }
 }
 
 /// The daemon, which the system bus starts when it is called.

@@ -8,7 +8,10 @@ mod name;
 mod payload;
 mod script;
 
-use std::io::{self, IsTerminal, Write};
+use std::{
+    io::{self, IsTerminal, Write},
+    process::ExitCode,
+};
 
 use nmstate_ipsec_certificates::write_new;
 use zeroize::Zeroizing;
@@ -29,9 +32,9 @@ const POLICY: &str = "\
 ///
 /// # Errors
 /// It did not do what it was asked to; nothing was written.
-pub(super) fn run(arguments: &Render) -> Result<(), Fault> {
+pub(super) fn run(arguments: &Render) -> Result<ExitCode, Fault> {
     match &arguments.command {
-        RenderCommand::MachineConfig(arguments) => machine_config(arguments),
+        RenderCommand::MachineConfig(arguments) => machine_config(arguments).map(|()| ExitCode::SUCCESS),
     }
 }
 
