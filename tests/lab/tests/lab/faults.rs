@@ -25,8 +25,9 @@ pub(crate) use peers::{peer_returns, peers, refusal, silence, two_of_ours};
 pub(crate) use reboot::power_cut;
 use watch::Watch;
 
-/// After whatever happened, the connection has that long to come back by itself.
-const PATIENCE: Duration = Duration::from_secs(180);
+/// After whatever happened, the connection has that long to come back by itself: the longest pause between two tries, which comes
+/// after many, and a negotiation on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(420);
 
 /// Shell functions of the faults.
 const FUNCTIONS: &str = r#"

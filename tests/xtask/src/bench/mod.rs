@@ -6,6 +6,7 @@ mod crowd;
 mod documents;
 mod guest;
 mod native;
+mod networkmanager;
 mod plain;
 mod process;
 mod reliability;
