@@ -153,7 +153,8 @@ pub trait Transactions {
     /// Makes what was applied without commit last.
     ///
     /// # Errors
-    /// There is nothing to commit.
+    /// There is nothing to commit; NetworkManager's checkpoint has ended by itself, or the disk refuses: everything is put back
+    /// then.
     fn commit(&self) -> Result<(), TransactionError>;
 
     /// Undoes what was prepared by the caller, or was applied without commit. Returns what could not be undone.

@@ -56,6 +56,9 @@ const REGISTRATION_TIME: Duration = Duration::from_secs(30);
 /// Most orphans that wait for the registry, which has nothing else to do.
 const ORPHANS: usize = 1024;
 
+/// How long pluto may take until nothing is left of a connection, among very many that end with it.
+const END_TIME_OUT: Duration = Duration::from_secs(60);
+
 /// How long a watch that has failed rests.
 const WATCH_REST: Duration = Duration::from_secs(5);
 
@@ -394,22 +397,37 @@ impl Registry {
 
     /// Takes the connection down as far as `client` wanted it; ends when pluto has nothing left of that.
     pub async fn deactivate(&self, uuid: &Uuid, client: Option<OwnedUniqueName>) {
-        let asked = {
-            let entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
-            entries.get(uuid).map(|entry| {
-                let (done, wait) = oneshot::channel();
-                let _ = entry.requests.send(Request::Deactivate(client, done));
-                wait
-            })
-        };
-        match asked {
-            Some(wait) => {
+        let request = |done| Request::Deactivate(client, done);
+        match self.answered(uuid.as_str(), request) {
+            Some(answer) => {
                 // A worker ends only with its registry.
-                let _ = wait.await;
+                let _ = answer.await;
             }
             // An earlier daemon may have left it behind.
             None => unload::sweep(&self.host, |short| short == uuid.short()).await,
         }
+    }
+
+    /// Waits until nothing is left of a connection that NetworkManager calls down, which it does while pluto is still at it.
+    pub(crate) async fn gone(&self, uuid: &str) {
+        if let Some(answer) = self.answered(uuid, Request::AwaitEnd)
+            && tokio::time::timeout(END_TIME_OUT, answer).await.is_err()
+        {
+            tracing::warn!(nm_connection = %uuid, "NetworkManager took {uuid} down, but pluto still has it");
+        }
+    }
+
+    /// Asks the worker of a connection for something that it answers, if there is one.
+    fn answered(
+        &self,
+        uuid: &str,
+        request: impl FnOnce(oneshot::Sender<()>) -> Request,
+    ) -> Option<oneshot::Receiver<()>> {
+        let entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
+        let (_, entry) = entries.iter().find(|(known, _)| known.as_str() == uuid)?;
+        let (answer, answered) = oneshot::channel();
+        let _ = entry.requests.send(request(answer));
+        Some(answered)
     }
 
     /// What every connection is doing, by name.

@@ -60,6 +60,8 @@ pub(super) enum Request {
     Leave(Listener),
     /// Take the connection down as far as the client wanted it, and tell when that is done.
     Deactivate(Option<OwnedUniqueName>, oneshot::Sender<()>),
+    /// Tell when pluto has nothing left of the connection, which NetworkManager is taking down.
+    AwaitEnd(oneshot::Sender<()>),
     /// The client of the activation with this number has left the bus.
     ClientGone(u64),
     /// The updown helper has reported.
@@ -163,6 +165,7 @@ impl Worker {
             Request::Listen(profile, listener) => self.listen(*profile, listener).await,
             Request::Leave(listener) => self.leave(listener).await,
             Request::Deactivate(client, done) => self.deactivate(client.as_ref(), done).await,
+            Request::AwaitEnd(done) => self.waiting.push(done),
             Request::ClientGone(number) => self.client_gone(number).await,
             Request::Report(report) => {
                 self.trace(&report);

@@ -20,7 +20,7 @@ use nmstate_ipsec_core::{
     reason::Reason,
     render::LibreswanVersion,
 };
-use tokio::sync::OnceCell;
+use tokio::sync::{OnceCell, Semaphore};
 
 use status::Status;
 
@@ -39,10 +39,15 @@ const LOCAL_TIME_OUT: Duration = Duration::from_secs(20);
 /// `Disconnect` in all.
 pub(crate) const SOON: Duration = Duration::from_secs(3);
 
+/// Most connections that pluto is asked to delete at once. It deletes one after the other, and a whack that finds no room in
+/// the queue of its socket has not asked yet when its time is over.
+const DELETED_AT_ONCE: usize = 4;
+
 /// The libreswan of this host.
 #[derive(Debug)]
 pub struct Libreswan {
     program_dir: PathBuf,
+    deleting: Semaphore,
     version: OnceCell<LibreswanVersion>,
     listening: Shared<Result<bool, Reason>>,
     rereading: Shared<Result<(), Reason>>,
@@ -66,6 +71,7 @@ impl Libreswan {
         Self {
             program_dir: program_dir.to_owned(),
             version: OnceCell::new(),
+            deleting: Semaphore::new(DELETED_AT_ONCE),
             listening: Shared::default(),
             rereading: Shared::default(),
             asking: Shared::default(),

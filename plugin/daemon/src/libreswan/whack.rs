@@ -136,6 +136,8 @@ impl Libreswan {
     /// # Errors
     /// whack could not be run, or pluto hangs; it then finds the request when it goes on.
     pub async fn delete(&self, name: &str) -> Result<(), Reason> {
+        // It lasts as long as this.
+        let _place = self.deleting.acquire().await;
         let whack = self.program("whack", SOON);
         whack
             .args(["--name", name, "--delete"])

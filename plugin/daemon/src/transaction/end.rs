@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use futures_util::StreamExt;
 use nmstate_ipsec_core::{daemon_api::TransactionError, networkmanager::ManagerProxy};
-use zbus::zvariant::OwnedObjectPath;
+use zbus::zvariant::{ObjectPath, OwnedObjectPath};
 
 use super::{NETWORKMANAGER_TIME_OUT, Open, Prepared, STATE_DIR, Transactions, journal::Record, undo};
 use crate::{client::Client, connection::Listener};
@@ -91,20 +91,25 @@ impl Transactions {
 
     /// The commit is the moment when the disk has it.
     pub(super) async fn commit_record(&self, mut record: Record) -> Result<(), TransactionError> {
-        record.is_committed = true;
         let committed = if record.is_own_checkpoint {
             self.commit_own(&record).await
         } else {
             // Whoever dies now, NetworkManager must not put its part back; only the checkpoint and the journal are yet to go.
+            record.is_committed = true;
             self.journal
                 .write(&record)
                 .map_err(|error| format!("failed to write the journal in {STATE_DIR}: {error}"))
         };
         if let Err(why) = committed {
-            self.undo(&record).await;
-            return Err(TransactionError::Failed(format!(
-                "{why}; everything is as it was"
-            )));
+            let remains = self.undo(&record).await;
+            return Err(TransactionError::Failed(if remains.is_empty() {
+                format!("{why}; everything is as it was")
+            } else {
+                let remains = remains.join("; ");
+                format!(
+                    "{why}; not yet as it was, which is tried again when NetworkManager is there: {remains}"
+                )
+            }));
         }
         if !record.is_own_checkpoint {
             self.end(&record).await;
@@ -112,15 +117,27 @@ impl Transactions {
         Ok(())
     }
 
-    /// A checkpoint of our own has nothing that NetworkManager has to put back. Once it has gone, the journal alone can undo
-    /// this, and ends it by going too.
+    /// A checkpoint of our own has nothing that NetworkManager has to put back. Once we have ended it, the journal alone can
+    /// undo this, and makes it last by going too. One that has ended by itself has taken new profiles along.
     async fn commit_own(&self, record: &Record) -> Result<(), String> {
-        undo::end_checkpoint(&self.profiles, record, false)
-            .await
-            .map_err(|error| format!("failed to end NetworkManager's checkpoint: {error}"))?;
-        self.journal
-            .remove()
-            .map_err(|error| format!("failed to remove the journal in {STATE_DIR}: {error}"))
+        let destroy = async {
+            let checkpoint = ObjectPath::try_from(record.checkpoint.as_str())?;
+            let manager = self.profiles.manager().await?;
+            manager.checkpoint_destroy(&checkpoint).await
+        };
+        let destroyed: zbus::Result<()> = destroy.await;
+        destroyed.map_err(|error| {
+            format!(
+                "NetworkManager's checkpoint cannot be ended, as after its time-out or a restart: {error}"
+            )
+        })?;
+        self.journal.remove().map_err(|error| {
+            // It may have gone all the same, and undoing needs it.
+            if let Err(error) = self.journal.write(record) {
+                tracing::error!("failed to write the journal in {STATE_DIR}: {error}");
+            }
+            format!("failed to remove the journal in {STATE_DIR}: {error}")
+        })
     }
 
     pub(super) async fn end(&self, record: &Record) {

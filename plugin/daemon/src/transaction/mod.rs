@@ -227,7 +227,7 @@ impl Transactions {
     /// Makes what was applied without commit last.
     ///
     /// # Errors
-    /// There is nothing to commit, or the disk refuses.
+    /// There is nothing to commit; its checkpoint has ended by itself, or the disk refuses, and it is undone then.
     pub async fn commit(&self) -> Result<(), TransactionError> {
         let _turn = self.turn.write().await;
         let open = self.open.lock().await.take().ok_or_else(nothing_open)?;

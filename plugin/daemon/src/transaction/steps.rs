@@ -152,9 +152,15 @@ impl Work<'_> {
                 {
                     profiles.store(uuid, after).await?;
                 }
-                profiles.take_down(uuid).await.map(|()| Came::is("down"))
+                profiles.take_down(uuid).await?;
+                self.registry.gone(uuid).await;
+                Ok(Came::is("down"))
             }
-            (Action::Remove, _) => profiles.delete(uuid).await.map(|()| Came::is("absent")),
+            (Action::Remove, _) => {
+                profiles.delete(uuid).await?;
+                self.registry.gone(uuid).await;
+                Ok(Came::is("absent"))
+            }
             (Action::Create, Some(after)) => {
                 let (path, base) = tokio::join!(profiles.add(after), self.base());
                 self.up(&path?, base).await
