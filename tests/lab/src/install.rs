@@ -198,7 +198,7 @@ impl Product {
         world::hash(&inputs)
     }
 
-    /// Puts our command alone into a guest, under its names.
+    /// Puts our command alone into a guest, under its names, without what it becomes to read certificates.
     ///
     /// # Errors
     /// A file could not be written.

@@ -105,7 +105,7 @@ pub async fn run(args: Args) -> Result<ExitCode, Fault> {
         Command::Commit => transaction::end(End::Commit).await?,
         Command::Rollback => transaction::end(End::Rollback).await?,
         Command::Guard(arguments) => guard::run(&arguments).await?,
-        Command::Cert(_) | Command::Check(_) | Command::Render(_) => return Err(apart::become_it()),
+        Command::Cert(_) | Command::Check(_) | Command::Render(_) => return Ok(apart::become_it()),
     }
     Ok(ExitCode::SUCCESS)
 }
