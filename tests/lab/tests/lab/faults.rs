@@ -25,9 +25,11 @@ pub(crate) use peers::{peer_returns, peers, refusal, silence, two_of_ours};
 pub(crate) use reboot::power_cut;
 use watch::Watch;
 
-/// After whatever happened, the connection has that long to come back by itself: the longest pause between two tries, which comes
-/// after many, and a negotiation on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(420);
+/// After whatever happened, the connection has that long to come back by itself.
+const PATIENCE: Duration = Duration::from_secs(180);
+
+/// The same where many tries have failed: the longest pause between two of them, and a negotiation.
+const LONG_PATIENCE: Duration = Duration::from_secs(420);
 
 /// Shell functions of the faults.
 const FUNCTIONS: &str = r#"
@@ -177,10 +179,14 @@ fn bring_up(left: Host<'_>, right: Host<'_>) -> Result<()> {
 
 /// Waits until everybody says that the connection is up, and it carries a ping.
 pub(crate) fn is_back(left: Host<'_>) -> Result<()> {
+    is_back_within(left, PATIENCE)
+}
+
+fn is_back_within(left: Host<'_>, patience: Duration) -> Result<()> {
     let states = "nmcli -t -f NAME,STATE connection show --active; nmstate-ipsec status | head -n 1";
     let wanted = [format!("{INTERFACE}:activated"), format!("{INTERFACE}: up for ")];
     let mut said = String::new();
-    let back = wait_until("the connection is back", PATIENCE, || {
+    let back = wait_until("the connection is back", patience, || {
         said = left.shell(states).output()?.stdout;
         let is_up = wanted
             .iter()

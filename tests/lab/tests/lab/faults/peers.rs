@@ -10,7 +10,7 @@ use lab::peer::{self, INTERFACE};
 use lab::world::{LEFT_V4, Pair, RIGHT_V4, World};
 
 use super::{
-    PATIENCE, connect, guard, is_back,
+    LONG_PATIENCE, PATIENCE, connect, guard, is_back, is_back_within,
     watch::{Seen, Watch, longest_pause, ping},
 };
 use crate::{common, places};
@@ -85,8 +85,8 @@ pub(crate) fn peer_returns(pair: &Pair) -> Result<()> {
     guard(left)?;
     let (capture, pings) = (pair.capture()?, ping(left, RIGHT_V4)?);
     let mut before = left.spis()?;
-    let mut is_another = |what: &str| -> Result<()> {
-        is_back(left).with_context(|| what.to_owned())?;
+    let mut is_another = |what: &str, patience: Duration| -> Result<()> {
+        is_back_within(left, patience).with_context(|| what.to_owned())?;
         let now = left.spis()?;
         ensure!(before != now, "{what}: the SAs are those of before");
         before = now;
@@ -98,10 +98,10 @@ pub(crate) fn peer_returns(pair: &Pair) -> Result<()> {
         let is_active = ["systemctl", "is-active", "--quiet", "ipsec.service"];
         Ok(right.command(is_active).output()?.success().then_some(()))
     })?;
-    is_another("the peer has rebooted")?;
+    is_another("the peer has rebooted", LONG_PATIENCE)?;
 
     peer::exchange_certificate(right, "ca")?;
-    is_another("the peer has another certificate")?;
+    is_another("the peer has another certificate", PATIENCE)?;
 
     right.shell(STRANGER).timeout(PATIENCE).run()?;
     peer::exchange_certificate(right, "stranger")?;
@@ -120,7 +120,7 @@ pub(crate) fn peer_returns(pair: &Pair) -> Result<()> {
     .with_context(|| format!("it is said:\n{said}"))?;
     ensure!(left.spis()?.is_empty(), "there are SAs with a stranger");
     peer::exchange_certificate(right, "ca")?;
-    is_another("the peer has a right certificate again")?;
+    is_another("the peer has a right certificate again", LONG_PATIENCE)?;
     pings.signal(9)?;
     let captured = capture.stop()?;
     eprintln!(
