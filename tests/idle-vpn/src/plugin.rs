@@ -15,7 +15,7 @@ use nmstate_ipsec_core::{
 use tokio::sync::Notify;
 use zbus::{Connection, object_server::SignalEmitter, zvariant::Value};
 
-/// A gateway that nobody reaches (RFC 5737).
+/// The lab's peer, as our own plugin would name it.
 const GATEWAY: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 252);
 
 /// The address of a host with nothing but these connections (RFC 5737).

@@ -1,44 +1,53 @@
 //! What NetworkManager takes by itself: for connections of a plugin that does nothing.
 
+use std::fs;
 use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
 use lab::host;
-use lab::world::{Host, World};
+use lab::world::World;
 
 /// Where the plugin is on the host.
 const PROGRAM: &str = "/usr/libexec/idle-vpn";
 
-/// Builds the plugin and has left's NetworkManager know it.
-pub(super) fn install(world: &World) -> Result<()> {
+const NAME_FILE: &str = "/usr/lib/NetworkManager/VPN/nm-idle-service.name";
+
+/// Our hook, and where it is meanwhile.
+const HOOK: &str = "/usr/lib/NetworkManager/dispatcher.d/no-wait.d/90-nmstate-ipsec";
+const PUT_ASIDE: &str = "/root/90-nmstate-ipsec";
+
+/// Does `work` while left's NetworkManager knows the plugin, and nothing of ours runs. `work` gets what has the plugin's client do
+/// something, and returns how long NetworkManager took.
+pub(super) fn with_idle_plugin(
+    world: &World,
+    work: impl FnOnce(&dyn Fn(&str) -> Result<Duration>) -> Result<()>,
+) -> Result<()> {
     let mut cargo = Command::new("cargo");
     cargo
         .current_dir(host::workspace_dir())
         .args(["build", "--release", "--package", "idle-vpn"]);
     host::run(&mut cargo)?;
     let program = host::target_dir().join("release/idle-vpn");
-    let content = std::fs::read(&program).with_context(|| format!("reading {}", program.display()))?;
+    let content = fs::read(&program).with_context(|| format!("reading {}", program.display()))?;
     world.agent().put(PROGRAM, 0o755, &content)?;
     let name = format!(
         "[VPN Connection]\nname=idle\nservice=org.freedesktop.NetworkManager.libreswan.idle\nprogram={PROGRAM}\n\
          supports-multiple-connections=true\n"
     );
-    world.agent().put(
-        "/usr/lib/NetworkManager/VPN/nm-idle-service.name",
-        0o644,
-        name.as_bytes(),
-    )?;
-    world
-        .left()
-        .shell("systemctl restart NetworkManager.service; nm-online --quiet --timeout 60")
+    world.agent().put(NAME_FILE, 0o644, name.as_bytes())?;
+    let left = world.left();
+    let restart = "systemctl restart NetworkManager.service; nm-online --quiet --timeout 60";
+    left.shell(&format!(
+        "mv {HOOK} {PUT_ASIDE}; systemctl stop nmstate-ipsecd.service; {restart}"
+    ))
+    .run()?;
+    work(&|work| {
+        let said = left.shell(&format!("{PROGRAM} {work}")).run()?;
+        let seconds = said.trim().parse().with_context(|| format!("reading {said:?}"))?;
+        Ok(Duration::from_secs_f64(seconds))
+    })?;
+    left.shell(&format!("mv {PUT_ASIDE} {HOOK}; rm {NAME_FILE}; {restart}"))
         .run()
         .map(drop)
-}
-
-/// Has the plugin's client do `work`, and returns how long NetworkManager took.
-pub(super) fn takes(left: Host<'_>, work: &str) -> Result<Duration> {
-    let said = left.shell(&format!("{PROGRAM} {work}")).run()?;
-    let seconds = said.trim().parse().with_context(|| format!("reading {said:?}"))?;
-    Ok(Duration::from_secs_f64(seconds))
 }

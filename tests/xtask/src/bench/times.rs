@@ -67,6 +67,12 @@ impl Times {
         self.0.push(time);
     }
 
+    /// Both, run by run.
+    pub(super) fn plus(&self, other: &Self) -> Self {
+        let both = self.0.iter().zip(&other.0);
+        Self(both.map(|(one, other)| *one + *other).collect())
+    }
+
     /// The median in seconds.
     pub(super) fn median(&self) -> f64 {
         let sorted = self.sorted();

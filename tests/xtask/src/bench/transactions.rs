@@ -32,10 +32,10 @@ struct Results {
     plain_one: Times,
     plain_further: Times,
     plain_delete: Times,
-    /// The same three, each with what NetworkManager takes for as many connections that do nothing.
-    both_one: Times,
-    both_further: Times,
-    both_delete: Times,
+    /// What NetworkManager takes for as many connections that do nothing.
+    idle_one: Times,
+    idle_further: Times,
+    idle_delete: Times,
     one: Times,
     again: Times,
     mixed_again: Times,
@@ -58,7 +58,18 @@ pub(super) fn run(image: Image, runs: usize) -> Result<()> {
 fn measure(world: &World, runs: usize, results: &mut Results) -> Result<()> {
     world.left().set_psk(peer::PSK)?;
     crowd::expect(world.right(), FURTHER + 1)?;
-    networkmanager::install(world).context("installing a plugin that does nothing")?;
+    // As long as nothing of ours has been asked for anything.
+    networkmanager::with_idle_plugin(world, |takes| {
+        for _ in 0..runs {
+            results.idle_one.add(takes("up 1 1")?);
+            results.idle_further.add(takes(&format!("up 2 {}", FURTHER + 1))?);
+            results
+                .idle_delete
+                .add(takes(&format!("remove {}", FURTHER + 1))?);
+        }
+        Ok(())
+    })
+    .context("measuring NetworkManager with a plugin that does nothing")?;
     for run in 1..=runs {
         eprintln!("bench: run {run} of {runs}");
         plain(world, results).context("measuring plain libreswan")?;
@@ -75,51 +86,28 @@ pub(super) fn timed(host: Host<'_>, work: &str, stdin: String) -> Result<Duratio
     Ok(Duration::from_nanos(nanoseconds))
 }
 
-/// One connection, then all further ones at once, then all of them deleted at once; and what NetworkManager takes for as many.
+/// One connection, then all further ones at once, then all of them deleted at once.
 fn plain(world: &World, results: &mut Results) -> Result<()> {
     let left = world.left();
     let established = "grep -q 'established Child SA' /tmp/plain";
     let one = format!(
         "{ADDCONN} --config - plain1 >/dev/null; {WHACK} --name plain1 --initiate >/tmp/plain1; {established}1"
     );
-    let plain_one = timed(left, &one, crowd::plain_config(1)?)?;
+    results.plain_one.add(timed(left, &one, crowd::plain_config(1)?)?);
     let further = format!(
         "{ADDCONN} --config - $(seq -f plain%g 2 {0}) >/dev/null
         for n in $(seq 2 {0}); do {WHACK} --name plain$n --initiate >/tmp/plain$n & done; wait
         for n in $(seq 2 {0}); do {established}$n; done",
         FURTHER + 1
     );
-    let plain_further = timed(left, &further, crowd::plain_config(FURTHER + 1)?)?;
+    let time = timed(left, &further, crowd::plain_config(FURTHER + 1)?)?;
+    results.plain_further.add(time);
     let delete = format!(
         "for n in $(seq {}); do {WHACK} --name plain$n --delete >/dev/null & done; wait",
         FURTHER + 1
     );
-    let plain_delete = timed(left, &delete, String::new())?;
-    settle(world, PATIENCE)?;
-    for (work, plain, times, both) in [
-        (
-            "up 1 1".to_owned(),
-            plain_one,
-            &mut results.plain_one,
-            &mut results.both_one,
-        ),
-        (
-            format!("up 2 {}", FURTHER + 1),
-            plain_further,
-            &mut results.plain_further,
-            &mut results.both_further,
-        ),
-        (
-            format!("remove {}", FURTHER + 1),
-            plain_delete,
-            &mut results.plain_delete,
-            &mut results.both_delete,
-        ),
-    ] {
-        times.add(plain);
-        both.add(plain + networkmanager::takes(left, &work)?);
-    }
-    Ok(())
+    results.plain_delete.add(timed(left, &delete, String::new())?);
+    settle(world, PATIENCE)
 }
 
 /// Applies a document and returns how long that took in the guest.
@@ -252,11 +240,27 @@ fn report(world: &World, runs: usize, results: &Results) -> Result<()> {
         "\nplain: libreswan, and then NetworkManager for as many connections of a plugin that does nothing\n"
     );
     times::print_columns();
-    for (work, ours, plain) in [
-        ("one connection", &results.one, &results.both_one),
-        ("ten more", &results.further, &results.both_further),
-        ("remove eleven", &results.removed, &results.both_delete),
+    for (work, ours, plain, idle) in [
+        (
+            "one connection",
+            &results.one,
+            &results.plain_one,
+            &results.idle_one,
+        ),
+        (
+            "ten more",
+            &results.further,
+            &results.plain_further,
+            &results.idle_further,
+        ),
+        (
+            "remove eleven",
+            &results.removed,
+            &results.plain_delete,
+            &results.idle_delete,
+        ),
     ] {
+        let plain = &plain.plus(idle);
         Row { work, ours, plain }.print(None);
     }
     Ok(())
