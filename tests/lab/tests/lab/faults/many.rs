@@ -74,6 +74,21 @@ pub(crate) fn fifty(pair: &Pair) -> Result<()> {
         ups <= COUNT + COUNT / 5,
         "{COUNT} connections came up {ups} times"
     );
+    are_removed(left)
+}
+
+/// When all are said to be removed, neither the kernel nor pluto has anything of any.
+fn are_removed(left: Host<'_>) -> Result<()> {
+    let removal = Document::new(&crowd::removal(COUNT)?);
+    let removed = left.apply_ours(&removal, &["--quiet"])?;
+    ensure!(removed.success(), "removing all: {}", removed.stderr);
+    let (spis, policies) = (left.spis()?, left.policies()?);
+    ensure!(
+        spis.is_empty() && policies.is_empty(),
+        "still in the kernel: {spis:?}\n{policies}"
+    );
+    let status = left.whack(["--status"]).run()?;
+    ensure!(!status.contains("ipsec_"), "still in pluto:\n{status}");
     Ok(())
 }
 
