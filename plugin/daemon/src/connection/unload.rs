@@ -60,7 +60,7 @@ async fn take_out_of_pluto(host: &Host, profile: &Profile) -> Pluto {
         let mut known = status.of(&name).peekable();
         known.peek().is_some() && known.all(|known| known.runs(&host.updown))
     });
-    if is_there && let Err(reason) = host.libreswan.delete(name.as_str()).await {
+    if is_there && let Err(reason) = host.libreswan.delete(name.as_str(), status.is_ok()).await {
         tracing::warn!(ipsec_uuid = %uuid, nm_connection = %uuid, "failed to take '{name}' out of pluto: {reason}");
         return Pluto::Fails;
     }
@@ -148,7 +148,7 @@ pub(super) async fn sweep(host: &Host, is_orphan: impl Fn(&str) -> bool) {
                 .collect();
             for name in names {
                 tracing::warn!("taking '{name}' out of pluto, which nobody stands for any more");
-                if let Err(reason) = host.libreswan.delete(name).await {
+                if let Err(reason) = host.libreswan.delete(name, true).await {
                     tracing::warn!("failed to take '{name}' out of pluto: {reason}");
                 }
             }

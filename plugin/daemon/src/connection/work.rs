@@ -316,7 +316,7 @@ async fn make_room(host: &Host, profile: &Profile, name: &PlutoName) -> Result<(
     }
     let uuid = profile.uuid.as_str();
     if status.with_updown(&host.updown).any(|known| known == uuid) {
-        host.libreswan.delete(uuid).await?;
+        host.libreswan.delete(uuid, true).await?;
     }
     Ok(())
 }
