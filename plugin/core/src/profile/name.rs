@@ -1,6 +1,6 @@
 //! What a profile is called.
 
-use std::{fmt, str::FromStr};
+use std::{borrow::Borrow, fmt, str::FromStr};
 
 use crate::connection::{Expected, value::is_printable};
 
@@ -51,6 +51,13 @@ impl Uuid {
     /// The first eight digits.
     pub fn short(&self) -> &str {
         &self.0[..8]
+    }
+}
+
+/// Maps by UUID are asked by those that NetworkManager names.
+impl Borrow<str> for Uuid {
+    fn borrow(&self) -> &str {
+        &self.0
     }
 }
 

@@ -15,7 +15,7 @@ mod worker;
 use std::{
     collections::{HashMap, HashSet},
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
@@ -288,15 +288,14 @@ impl Registry {
 
     /// Lets go of a connection that nobody has asked for: the keeper of any, a transaction of what it has listened for.
     pub(crate) fn leave(&self, uuid: &str, listener: Listener) {
-        let entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((_, entry)) = entries.iter().find(|(known, _)| known.as_str() == uuid) {
+        if let Some(entry) = self.entries().get(uuid) {
             let _ = entry.requests.send(Request::Leave(listener));
         }
     }
 
     fn wish(&self, profile: Profile, request: impl FnOnce(Box<Profile>) -> Request) -> Result<(), String> {
         let name = profile.pluto_name();
-        let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut entries = self.entries();
         // Half of the name is chosen by whoever wrote the profile, and so is the UUID that the rest is from.
         if let Some((other, _)) = entries
             .iter()
@@ -345,10 +344,7 @@ impl Registry {
         let addresses = lasting("the host's addresses and devices", || {
             addresses::watch(&host.addresses)
         });
-        let is_ours = |uuid: &str| {
-            let entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
-            entries.keys().any(|known| known.as_str() == uuid)
-        };
+        let is_ours = |uuid: &str| self.entries().contains_key(uuid);
         let networkmanager = lasting("NetworkManager's connections", || {
             host.deactivations.watch(&host.bus, is_ours)
         });
@@ -358,7 +354,7 @@ impl Registry {
     async fn hear_of_orphans(&self) {
         let mut orphans = self.host.orphans.subscribe();
         while let Ok(name) = orphans.recv().await {
-            let entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
+            let entries = self.entries();
             if let Some(entry) = entries.values().find(|entry| entry.name.owns(&name)) {
                 let _ = entry.requests.send(Request::Orphaned);
             }
@@ -376,7 +372,7 @@ impl Registry {
             tokio::time::sleep(REGISTRATION_TIME).await;
         }
         unload::sweep(&self.host, |short| {
-            let entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
+            let entries = self.entries();
             !entries.keys().any(|uuid| uuid.short() == short)
         })
         .await;
@@ -389,7 +385,7 @@ impl Registry {
     }
 
     fn tell_all(&self, request: impl Fn() -> Request) {
-        let entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
+        let entries = self.entries();
         for entry in entries.values() {
             let _ = entry.requests.send(request());
         }
@@ -397,8 +393,7 @@ impl Registry {
 
     /// Takes the connection down as far as `client` wanted it; ends when pluto has nothing left of that.
     pub async fn deactivate(&self, uuid: &Uuid, client: Option<OwnedUniqueName>) {
-        let request = |done| Request::Deactivate(client, done);
-        match self.answered(uuid.as_str(), request) {
+        match self.ask(uuid.as_str(), |done| Request::Deactivate(client, done)) {
             Some(answer) => {
                 // A worker ends only with its registry.
                 let _ = answer.await;
@@ -410,7 +405,7 @@ impl Registry {
 
     /// Waits until nothing is left of a connection that NetworkManager calls down, which it does while pluto is still at it.
     pub(crate) async fn gone(&self, uuid: &str) {
-        if let Some(answer) = self.answered(uuid, Request::AwaitEnd)
+        if let Some(answer) = self.ask(uuid, Request::AwaitEnd)
             && tokio::time::timeout(END_TIME_OUT, answer).await.is_err()
         {
             tracing::warn!(nm_connection = %uuid, "NetworkManager took {uuid} down, but pluto still has it");
@@ -418,22 +413,24 @@ impl Registry {
     }
 
     /// Asks the worker of a connection for something that it answers, if there is one.
-    fn answered(
+    fn ask<T>(
         &self,
         uuid: &str,
-        request: impl FnOnce(oneshot::Sender<()>) -> Request,
-    ) -> Option<oneshot::Receiver<()>> {
-        let entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
-        let (_, entry) = entries.iter().find(|(known, _)| known.as_str() == uuid)?;
+        request: impl FnOnce(oneshot::Sender<T>) -> Request,
+    ) -> Option<oneshot::Receiver<T>> {
         let (answer, answered) = oneshot::channel();
-        let _ = entry.requests.send(request(answer));
+        let _ = self.entries().get(uuid)?.requests.send(request(answer));
         Some(answered)
+    }
+
+    fn entries(&self) -> MutexGuard<'_, HashMap<Uuid, Entry>> {
+        self.entries.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// What every connection is doing, by name.
     pub async fn describe(&self) -> Vec<ConnectionStatus> {
         let asked: Vec<_> = {
-            let entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
+            let entries = self.entries();
             let ask = |entry: &Entry| {
                 let (answer, wait) = oneshot::channel();
                 let _ = entry.requests.send(Request::Describe(answer));
@@ -490,25 +487,16 @@ impl Registry {
     /// # Errors
     /// What is not.
     pub async fn verify(&self, uuid: &str) -> Result<(), String> {
-        let wait = {
-            let entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
-            let entry = entries.iter().find(|(known, _)| known.as_str() == uuid);
-            entry.map(|(_, entry)| {
-                let (answer, wait) = oneshot::channel();
-                let _ = entry.requests.send(Request::Inspect(answer));
-                wait
-            })
-        };
         let not_up = || Err("it is not up".to_owned());
-        match wait {
-            Some(wait) => wait.await.unwrap_or_else(|_| not_up()),
+        match self.ask(uuid, Request::Inspect) {
+            Some(answer) => answer.await.unwrap_or_else(|_| not_up()),
             None => not_up(),
         }
     }
 
     /// Hands a report of the updown helper to the connection that it is about.
     pub fn report(&self, report: Updown) {
-        let entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
+        let entries = self.entries();
         match entries.values().find(|entry| entry.name.owns(&report.connection)) {
             Some(entry) => {
                 let _ = entry.requests.send(Request::Report(Box::new(report)));

@@ -7,7 +7,7 @@ use nmstate_ipsec_core::profile::{Profile, Uuid};
 use super::{Host, machine::Event};
 use crate::{
     kernel::{self, Traces},
-    libreswan::SOON,
+    libreswan::{DELETE_TIME_OUT, SOON},
     routing::Devices,
     secrets_file,
 };
@@ -60,7 +60,8 @@ async fn take_out_of_pluto(host: &Host, profile: &Profile) -> Pluto {
         let mut known = status.of(&name).peekable();
         known.peek().is_some() && known.all(|known| known.runs(&host.updown))
     });
-    if is_there && let Err(reason) = host.libreswan.delete(name.as_str(), status.is_ok()).await {
+    let time_out = if status.is_ok() { DELETE_TIME_OUT } else { SOON };
+    if is_there && let Err(reason) = host.libreswan.delete(name.as_str(), time_out).await {
         tracing::warn!(ipsec_uuid = %uuid, nm_connection = %uuid, "failed to take '{name}' out of pluto: {reason}");
         return Pluto::Fails;
     }
@@ -148,7 +149,7 @@ pub(super) async fn sweep(host: &Host, is_orphan: impl Fn(&str) -> bool) {
                 .collect();
             for name in names {
                 tracing::warn!("taking '{name}' out of pluto, which nobody stands for any more");
-                if let Err(reason) = host.libreswan.delete(name, true).await {
+                if let Err(reason) = host.libreswan.delete(name, DELETE_TIME_OUT).await {
                     tracing::warn!("failed to take '{name}' out of pluto: {reason}");
                 }
             }

@@ -18,6 +18,7 @@ use crate::{
     backoff,
     kernel::{self, KernelFacts, Traces, reqid_group},
     libreswan::{
+        DELETE_TIME_OUT,
         outcome::Initiated,
         status::{EstablishedSa, Status},
     },
@@ -316,7 +317,7 @@ async fn make_room(host: &Host, profile: &Profile, name: &PlutoName) -> Result<(
     }
     let uuid = profile.uuid.as_str();
     if status.with_updown(&host.updown).any(|known| known == uuid) {
-        host.libreswan.delete(uuid, true).await?;
+        host.libreswan.delete(uuid, DELETE_TIME_OUT).await?;
     }
     Ok(())
 }

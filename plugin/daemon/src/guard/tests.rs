@@ -194,7 +194,7 @@ impl Namespace {
 
     /// How many packets the guard of `uuid` has held back.
     async fn held_back(&self, uuid: &str) -> u64 {
-        self.guards().held_back().await[&uuid.parse().unwrap()]
+        self.guards().held_back().await[uuid]
     }
 }
 

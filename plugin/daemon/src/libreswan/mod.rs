@@ -39,6 +39,10 @@ const LOCAL_TIME_OUT: Duration = Duration::from_secs(20);
 /// `Disconnect` in all.
 pub(crate) const SOON: Duration = Duration::from_secs(3);
 
+/// How long a pluto that answers may take to get to a deletion, and through it, as it may have much else to do: whoever gives it
+/// up sooner may not have asked for anything.
+pub(crate) const DELETE_TIME_OUT: Duration = Duration::from_secs(60);
+
 /// Most connections that pluto is asked to delete at once. It deletes one after the other, and a whack that finds no room in
 /// the queue of its socket has not asked yet when its time is over.
 const DELETED_AT_ONCE: usize = 4;

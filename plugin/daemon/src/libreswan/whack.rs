@@ -18,9 +18,6 @@ use super::{
 /// answer has a few retransmissions to arrive.
 const REFUSAL_PATIENCE: Duration = Duration::from_secs(5);
 
-/// How long pluto may take to get to a deletion, and through it, as long as it answers at all.
-const DELETE_TIME_OUT: Duration = Duration::from_secs(60);
-
 /// Most bytes that pluto may say of all its connections, two kilobytes of each.
 const STATUS_LIMIT: usize = 16 << 20;
 
@@ -134,19 +131,14 @@ impl Libreswan {
         Ok(Arc::new(Status::read(&output.stdout)))
     }
 
-    /// Takes the connection `name` and its SAs out of pluto; one that pluto does not know is gone already. A pluto that
-    /// answers may have much to do before it gets to this: whoever gives it up may not have asked for anything.
+    /// Takes the connection `name` and its SAs out of pluto; one that pluto does not know is gone already.
     ///
     /// # Errors
     /// whack could not be run, or pluto hangs; it then mostly finds the request when it goes on.
-    pub async fn delete(&self, name: &str, answers: bool) -> Result<(), Reason> {
+    pub async fn delete(&self, name: &str, time_out: Duration) -> Result<(), Reason> {
         // It lasts as long as this.
         let _place = self.deleting.acquire().await;
-        let whack = if answers {
-            self.program("whack", DELETE_TIME_OUT)
-        } else {
-            self.program("whack", SOON)
-        };
+        let whack = self.program("whack", time_out);
         whack
             .args(["--name", name, "--delete"])
             .run()

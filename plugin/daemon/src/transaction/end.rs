@@ -94,26 +94,26 @@ impl Transactions {
         let committed = if record.is_own_checkpoint {
             self.commit_own(&record).await
         } else {
-            // Whoever dies now, NetworkManager must not put its part back; only the checkpoint and the journal are yet to go.
-            record.is_committed = true;
-            self.journal
-                .write(&record)
-                .map_err(|error| format!("failed to write the journal in {STATE_DIR}: {error}"))
+            self.commit_with_nmstate(&mut record).await
         };
-        if let Err(why) = committed {
-            let remains = self.undo(&record).await;
-            return Err(TransactionError::Failed(if remains.is_empty() {
-                format!("{why}; everything is as it was")
-            } else {
-                let remains = remains.join("; ");
-                format!(
-                    "{why}; not yet as it was, which is tried again when NetworkManager is there: {remains}"
-                )
-            }));
-        }
-        if !record.is_own_checkpoint {
-            self.end(&record).await;
-        }
+        let Err(why) = committed else { return Ok(()) };
+        let remains = self.undo(&record).await;
+        Err(TransactionError::Failed(if remains.is_empty() {
+            format!("{why}; everything is as it was")
+        } else {
+            let remains = remains.join("; ");
+            format!("{why}; not yet as it was, which is tried again when NetworkManager is there: {remains}")
+        }))
+    }
+
+    /// Whoever dies once this is written, NetworkManager must not put its part back: only the checkpoint and the journal are yet
+    /// to go.
+    async fn commit_with_nmstate(&self, record: &mut Record) -> Result<(), String> {
+        record.is_committed = true;
+        self.journal
+            .write(record)
+            .map_err(|error| format!("failed to write the journal in {STATE_DIR}: {error}"))?;
+        self.end(record).await;
         Ok(())
     }
 
