@@ -81,11 +81,19 @@ impl Build {
     /// # Errors
     /// The workspace does not build.
     pub fn programs(self) -> Result<PathBuf> {
+        let crates: BTreeSet<&str> = programs().map(|program| program.of).collect();
+        self.crates(crates)
+    }
+
+    /// Builds crates of the workspace and returns the directory that their programs are in.
+    ///
+    /// # Errors
+    /// They do not build.
+    pub fn crates(self, crates: impl IntoIterator<Item = &'static str>) -> Result<PathBuf> {
         let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
         cargo
             .current_dir(host::workspace_dir())
             .args(["build", "--profile", self.profile()]);
-        let crates: BTreeSet<&str> = programs().map(|program| program.of).collect();
         for package in crates {
             cargo.args(["--package", package]);
         }

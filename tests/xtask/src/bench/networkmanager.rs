@@ -1,11 +1,10 @@
 //! What NetworkManager takes by itself: for connections of a plugin that does nothing.
 
 use std::fs;
-use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use lab::host;
+use lab::install::Build;
 use lab::world::World;
 
 /// Where the plugin is on the host.
@@ -23,12 +22,7 @@ pub(super) fn with_idle_plugin(
     world: &World,
     work: impl FnOnce(&dyn Fn(&str) -> Result<Duration>) -> Result<()>,
 ) -> Result<()> {
-    let mut cargo = Command::new("cargo");
-    cargo
-        .current_dir(host::workspace_dir())
-        .args(["build", "--release", "--package", "idle-vpn"]);
-    host::run(&mut cargo)?;
-    let program = host::target_dir().join("release/idle-vpn");
+    let program = Build::Release.crates(["idle-vpn"])?.join("idle-vpn");
     let content = fs::read(&program).with_context(|| format!("reading {}", program.display()))?;
     world.agent().put(PROGRAM, 0o755, &content)?;
     let name = format!(
