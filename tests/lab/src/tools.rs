@@ -12,12 +12,15 @@ use crate::host;
 pub const NMSTATECTL: Tool = Tool {
     name: "nmstatectl",
     version: "2.2.62",
+    build: "release",
 };
 
 /// Checks licences, sources, duplicates and advisories of dependencies.
 pub const CARGO_DENY: Tool = Tool {
     name: "cargo-deny",
     version: "0.20.2",
+    // It runs for seconds, and takes minutes to optimise.
+    build: "dev",
 };
 
 /// A program with its version.
@@ -27,6 +30,8 @@ pub struct Tool {
     pub name: &'static str,
     /// The very version.
     pub version: &'static str,
+    /// The profile of cargo's that it is built by.
+    pub build: &'static str,
 }
 
 impl Tool {
@@ -48,6 +53,8 @@ impl Tool {
                 "install",
                 "--quiet",
                 "--locked",
+                "--profile",
+                self.build,
                 "--version",
                 self.version,
                 self.name,
