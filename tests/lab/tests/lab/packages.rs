@@ -63,6 +63,25 @@ systemctl restart nmstate-ipsec-wait-online.service
 /// From nothing to an encrypted ping with the packages and the page for Debian alone, and back to nothing.
 pub(crate) fn debian(world: &World) -> Result<()> {
     let left = world.left();
+    is_of_use(world)?;
+    left.command(["/usr/libexec/nmstate-ipsec-self-test"])
+        .timeout(LONG)
+        .run()
+        .context("the packages' own tests")?;
+    is_upgraded(world).context("upgraded under a tunnel")?;
+    works_and_goes(world)?;
+
+    install(world).context("installed again")?;
+    left.command(["nmcli", "--wait", "60", "connection", "up", INTERFACE])
+        .timeout(PATIENCE * 2)
+        .run()?;
+    common::is_encrypted(world).context("installed again")?;
+    is_purged(left).context("purged")
+}
+
+/// What the pages say works with nothing but the packages; at the end there is the README's connection.
+fn is_of_use(world: &World) -> Result<()> {
+    let left = world.left();
     left.shell(MADE).run()?;
     install(world)?;
     left.command(["systemctl", "restart", "NetworkManager.service"])
@@ -77,15 +96,13 @@ pub(crate) fn debian(world: &World) -> Result<()> {
     peer::expect_certificate(world.right(), &["type=transport"])?;
     docs::follow(left, commands::GETTING_STARTED)?;
     common::leaves_no_trace(world)?;
-    left.command(["/usr/libexec/nmstate-ipsec-self-test"])
-        .timeout(LONG)
-        .run()
-        .context("the packages' own tests")?;
-
     peer::expect_psk(world.right())?;
-    docs::follow(left, commands::README)?;
-    is_upgraded(world).context("upgraded under a tunnel")?;
+    docs::follow(left, commands::README)
+}
 
+/// The units do what they do at boot, and the packages are removed.
+fn works_and_goes(world: &World) -> Result<()> {
+    let left = world.left();
     let files = left.shell(FILES_SCRIPT).run()?;
     left.command(["nmstate-ipsec", "guard", INTERFACE, "on"]).run()?;
     left.shell(UNITS_SCRIPT)
@@ -93,14 +110,7 @@ pub(crate) fn debian(world: &World) -> Result<()> {
         .run()
         .context("the units, as at boot")?;
     common::is_encrypted(world).context("the units, as at boot")?;
-    is_removed(world, &files).context("removed")?;
-
-    install(world).context("installed again")?;
-    left.command(["nmcli", "--wait", "60", "connection", "up", INTERFACE])
-        .timeout(PATIENCE * 2)
-        .run()?;
-    common::is_encrypted(world).context("installed again")?;
-    is_purged(left).context("purged")
+    is_removed(world, &files).context("removed")
 }
 
 /// Copies the packages to left, and installs or upgrades them.
@@ -232,12 +242,13 @@ fn is_purged(left: Host<'_>) -> Result<()> {
     Ok(())
 }
 
-/// The same where SELinux enforces Debian's policy with our module: nothing of it is refused.
+/// Installed, used and removed where SELinux enforces Debian's policy with our module: nothing is refused.
 pub(crate) fn enforcing(world: &World) -> Result<()> {
     let left = world.left();
     let mode = left.command(["cat", "/sys/fs/selinux/enforce"]).run()?;
     ensure!(mode == "1", "SELinux does not enforce anything: {mode:?}");
-    debian(world)?;
+    is_of_use(world)?;
+    works_and_goes(world)?;
     let refused = denials::of_selinux(world.agent())?;
     ensure!(refused.is_empty(), "SELinux has refused:\n{}", refused.join("\n"));
     Ok(())
