@@ -164,6 +164,14 @@ const STORIES: &[Story] = &[
     // These mostly wait; what is told beside them begins later.
     Story::of_product("faults::silence", faults::silence).once(Image::Trixie),
     Story::of_product("faults::refusal", faults::refusal).once(Image::Bookworm),
+    // These take long, with guests that are booted: what is left at the end is to be short.
+    Story::of_pair("certificates::cold_boot", certificates::cold_boot).once(Image::Trixie),
+    Story::of_pair("faults::power_cut", faults::power_cut).once(Image::Trixie),
+    Story::of_pair("faults::two_of_ours", faults::two_of_ours).once(Image::Bookworm),
+    Story::of_pair("faults::peer_returns", faults::peer_returns).once(Image::Bookworm),
+    Story::of_pair("faults::fifty", faults::fifty).once(Image::Trixie),
+    Story::of_pair("pair::transport", pair::transport).once(Image::Bookworm),
+    Story::of_pair("pair::power_cut", apply::power_cut).once(Image::Bookworm),
     Story::plain("bare::transport", bare::transport),
     Story::of_product("policies::transport", policies::transport),
     Story::of_product("policies::tunnel", policies::tunnel),
@@ -196,7 +204,6 @@ const STORIES: &[Story] = &[
     Story::of_product("certificates::command", certificates::command).once(Image::Trixie),
     Story::of_product("certificates::machine_config", certificates::machine_config).once(Image::Trixie),
     Story::of_product("certificates::renewal", certificates::renewal),
-    Story::of_pair("certificates::cold_boot", certificates::cold_boot).once(Image::Trixie),
     Story::of_product("families::ipv6", families::ipv6).once(Image::Bookworm),
     Story::of_product("families::six_in_four", families::six_in_four).once(Image::Bookworm),
     Story::of_product("families::four_in_six", families::four_in_six).once(Image::Trixie),
@@ -265,12 +272,6 @@ const STORIES: &[Story] = &[
     Story::of_product("faults::peers", faults::peers).once(Image::Trixie),
     Story::of_product("faults::clock", faults::clock).once(Image::Bookworm),
     Story::of_product("faults::disk", faults::disk).once(Image::Trixie),
-    Story::of_pair("faults::power_cut", faults::power_cut).once(Image::Trixie),
-    Story::of_pair("faults::two_of_ours", faults::two_of_ours).once(Image::Bookworm),
-    Story::of_pair("faults::peer_returns", faults::peer_returns).once(Image::Bookworm),
-    Story::of_pair("faults::fifty", faults::fifty).once(Image::Trixie),
-    Story::of_pair("pair::transport", pair::transport).once(Image::Bookworm),
-    Story::of_pair("pair::power_cut", apply::power_cut).once(Image::Bookworm),
 ];
 
 fn main() -> ExitCode {
