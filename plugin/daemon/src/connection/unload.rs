@@ -55,7 +55,7 @@ pub(super) async fn unload(host: &Host, profile: &Profile, traces: Traces, again
 async fn take_out_of_pluto(host: &Host, profile: &Profile) -> Pluto {
     let (uuid, name) = (&profile.uuid, profile.pluto_name());
     host.libreswan.settled(&name).await;
-    let status = host.libreswan.status_soon().await;
+    let status = host.libreswan.status_unless_hung().await;
     let is_there = status.as_ref().map_or(true, |status| {
         let mut known = status.of(&name).peekable();
         known.peek().is_some() && known.all(|known| known.runs(&host.updown))

@@ -11,8 +11,8 @@ pub mod whack;
 
 use std::{
     path::{Path, PathBuf},
-    sync::Arc,
-    time::Duration,
+    sync::{Arc, Mutex},
+    time::{Duration, Instant},
 };
 
 use nmstate_ipsec_core::{
@@ -52,6 +52,8 @@ const DELETED_AT_ONCE: usize = 4;
 pub struct Libreswan {
     program_dir: PathBuf,
     deleting: Semaphore,
+    /// When pluto has last done what it was asked for.
+    last_answer: Mutex<Option<Instant>>,
     version: OnceCell<LibreswanVersion>,
     listening: Shared<Result<bool, Reason>>,
     rereading: Shared<Result<(), Reason>>,
@@ -76,6 +78,7 @@ impl Libreswan {
             program_dir: program_dir.to_owned(),
             version: OnceCell::new(),
             deleting: Semaphore::new(DELETED_AT_ONCE),
+            last_answer: Mutex::default(),
             listening: Shared::default(),
             rereading: Shared::default(),
             asking: Shared::default(),

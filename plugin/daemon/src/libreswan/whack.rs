@@ -1,6 +1,10 @@
 //! whack: tells a running pluto what to do (`ipsec_pluto(8)`).
 
-use std::{net::IpAddr, sync::Arc, time::Duration};
+use std::{
+    net::IpAddr,
+    sync::{Arc, PoisonError},
+    time::{Duration, Instant},
+};
 
 use nmstate_ipsec_core::{
     command::{Command, CommandError},
@@ -17,6 +21,12 @@ use super::{
 /// How long pluto may hope on after a refusal that anybody on the way could have forged: the true peer's
 /// answer has a few retransmissions to arrive.
 const REFUSAL_PATIENCE: Duration = Duration::from_secs(5);
+
+/// A pluto that has deleted a connection or told of all within this does not hang. A deletion may take half of it.
+const LATELY: Duration = Duration::from_secs(10);
+
+/// How much longer such a pluto may take until it tells of its connections, though NetworkManager does not wait for it.
+const BUSY_TIME_OUT: Duration = Duration::from_secs(10);
 
 /// Most bytes that pluto may say of all its connections, two kilobytes of each.
 const STATUS_LIMIT: usize = 16 << 20;
@@ -116,6 +126,27 @@ impl Libreswan {
         })
     }
 
+    /// The same for whoever has little time, and more of it if pluto has done something for anybody of late: it does not hang
+    /// then, and has much to do.
+    ///
+    /// # Errors
+    /// As for [`Self::status`].
+    pub async fn status_unless_hung(&self) -> Result<Arc<Status>, Reason> {
+        match self.status_soon().await {
+            Err(_) if self.did_something_lately() => self.status_within(BUSY_TIME_OUT).await,
+            soon => soon,
+        }
+    }
+
+    fn did_something_lately(&self) -> bool {
+        let last = *self.last_answer.lock().unwrap_or_else(PoisonError::into_inner);
+        last.is_some_and(|last| last.elapsed() < LATELY)
+    }
+
+    fn has_answered(&self) {
+        *self.last_answer.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+    }
+
     async fn status_within(&self, time_out: Duration) -> Result<Arc<Status>, Reason> {
         self.asking
             .run(async || self.ask_for_status(time_out).await)
@@ -128,6 +159,7 @@ impl Libreswan {
             .args(["--status"])
             .keep(STATUS_LIMIT);
         let output = whack.run().await.map_err(local)?;
+        self.has_answered();
         Ok(Arc::new(Status::read(&output.stdout)))
     }
 
@@ -144,6 +176,7 @@ impl Libreswan {
             .run()
             .await
             .map_err(local)?;
+        self.has_answered();
         Ok(())
     }
 
