@@ -51,12 +51,17 @@ impl Activation {
         }
     }
 
+    /// Whether a transaction had pluto take it, and nobody has asked for it yet.
+    pub(super) fn is_ahead(&self) -> bool {
+        self.ahead.is_some() && self.client.is_nobody()
+    }
+
     /// Whether pluto has been given for a transaction what it would be given for `asked`. A guard is set when somebody asks.
     pub(super) fn is_ahead_of(&self, asked: &Self) -> bool {
         let is_as_it_was =
             |addresses: &watch::Receiver<_>| addresses.has_changed().is_ok_and(|changed| !changed);
-        self.ahead.as_ref().is_some_and(is_as_it_was)
-            && self.client.is_nobody()
+        self.is_ahead()
+            && self.ahead.as_ref().is_some_and(is_as_it_was)
             && self.since.elapsed() < FRESH
             && !asked.profile.is_guarded
             && self.profile == asked.profile

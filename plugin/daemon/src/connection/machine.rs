@@ -91,7 +91,7 @@ pub enum Event {
     Activate,
     /// Somebody is going to ask for it, and the peer is to be answered meanwhile.
     Listen,
-    /// That somebody asks for what pluto was given, as it was given.
+    /// That somebody asks for what pluto was given, as it was given, or is about to.
     Asked,
     /// The end of [`Effect::Open`].
     Opened(Result<ResolvedEnds, Reason>),

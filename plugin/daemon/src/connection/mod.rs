@@ -286,6 +286,13 @@ impl Registry {
         }
     }
 
+    /// Begins to negotiate what was taken for a transaction, which is about to have NetworkManager ask for it and can be undone.
+    pub(crate) fn call(&self, uuid: &str) {
+        if let Some(entry) = self.entries().get(uuid) {
+            let _ = entry.requests.send(Request::Call);
+        }
+    }
+
     /// Lets go of a connection that nobody has asked for: the keeper of any, a transaction of what it has listened for.
     pub(crate) fn leave(&self, uuid: &str, listener: Listener) {
         if let Some(entry) = self.entries().get(uuid) {

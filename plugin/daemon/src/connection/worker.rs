@@ -56,6 +56,8 @@ pub(super) enum Request {
     Register(Box<Profile>, Client),
     /// Have pluto answer the peer's calls until somebody asks for the connection.
     Listen(Box<Profile>, Listener),
+    /// Begin to negotiate what pluto was given for a transaction.
+    Call,
     /// What nobody has asked for need not be there any more.
     Leave(Listener),
     /// Take the connection down as far as the client wanted it, and tell when that is done.
@@ -163,6 +165,7 @@ impl Worker {
             Request::Activate(profile, client) => self.wish(*profile, client, Event::Activate).await,
             Request::Register(profile, client) => self.wish(*profile, client, Event::Register).await,
             Request::Listen(profile, listener) => self.listen(*profile, listener).await,
+            Request::Call => self.call().await,
             Request::Leave(listener) => self.leave(listener).await,
             Request::Deactivate(client, done) => self.deactivate(client.as_ref(), done).await,
             Request::AwaitEnd(done) => self.waiting.push(done),
@@ -302,11 +305,20 @@ impl Worker {
         self.step(Event::Listen).await;
     }
 
+    /// Negotiates while NetworkManager stores the profile and starts an adapter for it. Whoever comes to ask for it finds it so far.
+    async fn call(&mut self) {
+        let is_ahead = self.next.is_none() && self.current.as_ref().is_some_and(Activation::is_ahead);
+        if is_ahead && matches!(self.state.phase, Phase::Opening(_) | Phase::Listening(_)) {
+            self.step(Event::Asked).await;
+        }
+    }
+
     /// Lets go of what nobody has asked for.
     async fn leave(&mut self, listener: Listener) {
         // What was up when NetworkManager went, nobody has asked for either.
-        let may_go = |current: &Activation| {
-            current.client.is_nobody() && (listener == Listener::Keeper || current.ahead.is_some())
+        let may_go = |current: &Activation| match listener {
+            Listener::Keeper => current.client.is_nobody(),
+            Listener::Transaction => current.is_ahead(),
         };
         if self.next.is_none() && self.current.as_ref().is_some_and(may_go) {
             self.step(Event::Deactivate).await;
@@ -342,7 +354,7 @@ impl Worker {
             let (ends, reports) = (*ends, reports.clone());
             return self.announce(&ends, &reports).await;
         }
-        if let (Phase::Opening(_) | Phase::Listening(_), Some(current)) =
+        if let (Phase::Opening(_) | Phase::Listening(_) | Phase::Negotiating(..), Some(current)) =
             (&self.state.phase, &mut self.current)
             && matches!(wish, Event::Activate)
             && current.is_ahead_of(&activation)
@@ -527,7 +539,7 @@ impl Worker {
                 if self
                     .current
                     .as_ref()
-                    .is_some_and(|current| current.client.is_nobody())
+                    .is_some_and(|current| current.client.is_nobody() && !current.is_ahead())
                 {
                     // The keeper of connections has NetworkManager ask for it.
                     let _ = self.host.called.send(self.uuid.to_string());

@@ -79,16 +79,19 @@ fn is_going(step: &Step) -> bool {
     matches!(step.action, Action::TakeDown | Action::Remove)
 }
 
+/// What a step brings up that is down.
+fn coming(step: &Step) -> Option<&Settings> {
+    let comes_up = matches!(step.action, Action::Create | Action::Modify | Action::Activate);
+    step.after.as_ref().filter(|_| comes_up && !step.was_active)
+}
+
 /// Has pluto take the connections that the `part`th [`AT_ONCE`] of the steps that stay bring up, while NetworkManager stores the
 /// profiles and gets to asking for them: pluto looks at all secrets for each time that it is given some. Nobody is called yet.
 /// Whoever gives a step up has to let go of it ([`Registry::leave`]).
 pub(super) fn get_ready(registry: &Registry, steps: &[Step], part: usize) {
     let stay = steps.iter().filter(|step| !is_going(step));
-    for step in stay.skip(part * AT_ONCE).take(AT_ONCE) {
-        let comes_up = matches!(step.action, Action::Create | Action::Modify | Action::Activate);
-        if let (true, false, Some(after)) = (comes_up, step.was_active, &step.after) {
-            registry.listen(after, Listener::Transaction);
-        }
+    for after in stay.skip(part * AT_ONCE).take(AT_ONCE).filter_map(coming) {
+        registry.listen(after, Listener::Transaction);
     }
 }
 
@@ -145,6 +148,10 @@ struct Work<'a> {
 impl Work<'_> {
     async fn done(&self) -> zbus::Result<Came> {
         let (profiles, uuid) = (self.profiles, self.step.uuid.as_str());
+        if coming(self.step).is_some() {
+            // NetworkManager takes its time until it asks for it.
+            self.registry.call(uuid);
+        }
         match (self.step.action, &self.step.after) {
             (Action::TakeDown, after) => {
                 if let Some(after) = after

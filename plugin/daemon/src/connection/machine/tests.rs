@@ -297,6 +297,8 @@ fn what_pluto_has_when_somebody_asks_for_it_is_negotiated_at_once() {
         let (state, effects) = after(events);
         assert_eq!((&state.phase, state.lost), (&negotiating, None));
         assert_eq!(effects, [Effect::Negotiate(ends())]);
+        // A transaction was first; then NetworkManager asks as well.
+        assert_eq!(step(state.clone(), Event::Asked, true), (state, Vec::new()));
     }
     // For the peer's sake pluto is not started, for somebody who asks it is.
     let asked = |reason| after([Event::Listen, Event::Asked, Event::Opened(Err(reason))]);
