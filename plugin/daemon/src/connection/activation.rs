@@ -56,15 +56,16 @@ impl Activation {
         self.ahead.is_some() && self.client.is_nobody()
     }
 
-    /// Whether pluto has been given for a transaction what it would be given for `asked`. A guard is set when somebody asks.
+    /// Whether a transaction had pluto take what is asked for here. A guard is set when somebody asks.
     pub(super) fn is_ahead_of(&self, asked: &Self) -> bool {
+        self.is_ahead() && !asked.profile.is_guarded && self.profile == asked.profile
+    }
+
+    /// Whether pluto would be given the same now as it was for a transaction.
+    pub(super) fn is_fresh(&self) -> bool {
         let is_as_it_was =
             |addresses: &watch::Receiver<_>| addresses.has_changed().is_ok_and(|changed| !changed);
-        self.is_ahead()
-            && self.ahead.as_ref().is_some_and(is_as_it_was)
-            && self.since.elapsed() < FRESH
-            && !asked.profile.is_guarded
-            && self.profile == asked.profile
+        self.ahead.as_ref().is_some_and(is_as_it_was) && self.since.elapsed() < FRESH
     }
 }
 

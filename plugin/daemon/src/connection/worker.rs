@@ -307,8 +307,15 @@ impl Worker {
 
     /// Negotiates while NetworkManager stores the profile and starts an adapter for it. Whoever comes to ask for it finds it so far.
     async fn call(&mut self) {
-        let is_ahead = self.next.is_none() && self.current.as_ref().is_some_and(Activation::is_ahead);
-        if is_ahead && matches!(self.state.phase, Phase::Opening(_) | Phase::Listening(_)) {
+        let is_called_for = matches!(self.state.phase, Phase::Opening(_) | Phase::Listening(_));
+        if let Some(current) = &mut self.current
+            && self.next.is_none()
+            && is_called_for
+            && current.is_ahead()
+            && current.is_fresh()
+        {
+            // What came before it in the transaction has not taken of its time.
+            current.since = Instant::now();
             self.step(Event::Asked).await;
         }
     }
@@ -354,10 +361,15 @@ impl Worker {
             let (ends, reports) = (*ends, reports.clone());
             return self.announce(&ends, &reports).await;
         }
-        if let (Phase::Opening(_) | Phase::Listening(_) | Phase::Negotiating(..), Some(current)) =
-            (&self.state.phase, &mut self.current)
+        if let Some(current) = &mut self.current
             && matches!(wish, Event::Activate)
+            && self.state.lost.is_none()
             && current.is_ahead_of(&activation)
+            && match &self.state.phase {
+                Phase::Opening(_) | Phase::Listening(_) => current.is_fresh(),
+                Phase::Preparing | Phase::Loading(_) | Phase::Negotiating(..) => true,
+                _ => false,
+            }
         {
             *current = activation;
             return self.step(Event::Asked).await;
@@ -552,6 +564,8 @@ impl Worker {
                 self.warn_of_expiry();
             }
             Effect::TellLost => self.tell_lost().await,
+            // NetworkManager is about to ask for it, and hears what comes of that.
+            Effect::Fail(_) if self.current.as_ref().is_some_and(Activation::is_ahead) => {}
             Effect::Fail(reason) => {
                 self.note(&reason, "failed");
                 if let Some(current) = &self.current {

@@ -118,7 +118,12 @@ impl Libreswan {
     /// # Errors
     /// As for [`Self::status`].
     pub async fn status_soon(&self) -> Result<Arc<Status>, Reason> {
-        let asked = tokio::time::timeout(SOON, self.status_within(SOON)).await;
+        self.status_by(SOON).await
+    }
+
+    /// In all, also behind somebody who has more time.
+    async fn status_by(&self, time_out: Duration) -> Result<Arc<Status>, Reason> {
+        let asked = tokio::time::timeout(time_out, self.status_within(time_out)).await;
         asked.unwrap_or_else(|_| {
             Err(Reason::Local {
                 detail: "pluto does not say what it has".into(),
@@ -133,7 +138,7 @@ impl Libreswan {
     /// As for [`Self::status`].
     pub async fn status_unless_hung(&self) -> Result<Arc<Status>, Reason> {
         match self.status_soon().await {
-            Err(_) if self.did_something_lately() => self.status_within(BUSY_TIME_OUT).await,
+            Err(_) if self.did_something_lately() => self.status_by(BUSY_TIME_OUT).await,
             soon => soon,
         }
     }

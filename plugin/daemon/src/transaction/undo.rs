@@ -60,6 +60,8 @@ impl Transactions {
                 self.registry.leave(uuid, Listener::Transaction);
                 return Err(error);
             }
+            // Until NetworkManager has been asked for it and gets to asking.
+            self.registry.call(uuid);
         }
         if entry.was_active {
             self.autoconnect.want(uuid);
