@@ -21,7 +21,7 @@ pub(super) struct Activation {
     pub(super) client: Client,
     /// Since when: NetworkManager's limit counts from there.
     pub(super) since: Instant,
-    /// A transaction had pluto take it, before anybody asked for it; tells whether the host's addresses have changed since.
+    /// A transaction had pluto take it, and nobody has asked for it yet; tells whether the host's addresses have changed since.
     pub(super) ahead: Option<watch::Receiver<Deprecated>>,
     watch: JoinHandle<()>,
 }
@@ -53,7 +53,7 @@ impl Activation {
 
     /// Whether a transaction had pluto take it, and nobody has asked for it yet.
     pub(super) fn is_ahead(&self) -> bool {
-        self.ahead.is_some() && self.client.is_nobody()
+        self.ahead.is_some()
     }
 
     /// Whether a transaction had pluto take what is asked for here. A guard is set when somebody asks.

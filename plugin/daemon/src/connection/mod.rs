@@ -288,16 +288,12 @@ impl Registry {
 
     /// Begins to negotiate what was taken for a transaction, which is about to have NetworkManager ask for it and can be undone.
     pub(crate) fn call(&self, uuid: &str) {
-        if let Some(entry) = self.entries().get(uuid) {
-            let _ = entry.requests.send(Request::Call);
-        }
+        self.tell(uuid, Request::Call);
     }
 
     /// Lets go of a connection that nobody has asked for: the keeper of any, a transaction of what it has listened for.
     pub(crate) fn leave(&self, uuid: &str, listener: Listener) {
-        if let Some(entry) = self.entries().get(uuid) {
-            let _ = entry.requests.send(Request::Leave(listener));
-        }
+        self.tell(uuid, Request::Leave(listener));
     }
 
     fn wish(&self, profile: Profile, request: impl FnOnce(Box<Profile>) -> Request) -> Result<(), String> {
@@ -426,8 +422,14 @@ impl Registry {
         request: impl FnOnce(oneshot::Sender<T>) -> Request,
     ) -> Option<oneshot::Receiver<T>> {
         let (answer, answered) = oneshot::channel();
-        let _ = self.entries().get(uuid)?.requests.send(request(answer));
-        Some(answered)
+        self.tell(uuid, request(answer)).then_some(answered)
+    }
+
+    /// Whether the connection has a worker, which is told then.
+    fn tell(&self, uuid: &str, request: Request) -> bool {
+        let entries = self.entries();
+        let entry = entries.get(uuid);
+        entry.is_some_and(|entry| entry.requests.send(request).is_ok())
     }
 
     fn entries(&self) -> MutexGuard<'_, HashMap<Uuid, Entry>> {

@@ -148,7 +148,7 @@ impl Libreswan {
         last.is_some_and(|last| last.elapsed() < LATELY)
     }
 
-    fn has_answered(&self) {
+    fn note_answer(&self) {
         *self.last_answer.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
     }
 
@@ -164,7 +164,7 @@ impl Libreswan {
             .args(["--status"])
             .keep(STATUS_LIMIT);
         let output = whack.run().await.map_err(local)?;
-        self.has_answered();
+        self.note_answer();
         Ok(Arc::new(Status::read(&output.stdout)))
     }
 
@@ -181,7 +181,7 @@ impl Libreswan {
             .run()
             .await
             .map_err(local)?;
-        self.has_answered();
+        self.note_answer();
         Ok(())
     }
 
