@@ -64,7 +64,7 @@ pub(crate) fn run(lab_filter: Option<&str>, everywhere: bool) -> Result<ExitCode
         heading("packages");
         let all = lab_filter.is_none();
         // Much of either keeps one processor busy alone.
-        let prepared = all.then(prepare_lab);
+        let prepared = all.then(prepare_lab).flatten();
         tally.add(package::for_tests(all)?);
         if let Some(prepared) = prepared {
             let _ = prepared.join();
@@ -165,17 +165,15 @@ fn run_tests(command: &mut Command) -> Result<Tally> {
 }
 
 /// Makes the images and the program of others that the lab needs. What fails is told when the lab wants it.
-fn prepare_lab() -> JoinHandle<()> {
+fn prepare_lab() -> Option<JoinHandle<()>> {
     // apt installs for one at a time, and what makes the packages may have to be installed as well.
-    let is_set_up = setup::ensure().is_ok();
-    thread::spawn(move || {
-        if is_set_up {
-            for image in Image::ALL {
-                let _ = image.booted();
-            }
-            let _ = tools::NMSTATECTL.path();
+    setup::ensure().ok()?;
+    Some(thread::spawn(|| {
+        for image in Image::ALL {
+            let _ = image.booted();
         }
-    })
+        let _ = tools::NMSTATECTL.path();
+    }))
 }
 
 fn run_lab(filter: Option<&str>, everywhere: bool) -> Result<Tally> {
